@@ -4,10 +4,12 @@ from converters.architecture import UnknownArchitecture
 from converters.checkpoint import Checkpoint, SourceOptions
 from converters.convert import DTYPES, ConversionReport, NotFinite, TargetOptions, convert
 from converters.dialects import DIALECTS, Dialect
+from converters.difference import Difference, diff
+from converters.digests import Digest, digest
 from converters.ema import Ema, EmaUnavailable
 from converters.errors import FormatError, OutputError, UnsupportedFile
 from converters.formats import FORMATS
-from converters.memory import save_state
+from converters.memory import save_state, state_checkpoint
 from converters.opening import UnknownDialect, open_checkpoint
 from converters.plan import DifferentSemantics
 
@@ -18,7 +20,9 @@ __all__ = [
     "Checkpoint",
     "ConversionReport",
     "Dialect",
+    "Difference",
     "DifferentSemantics",
+    "Digest",
     "Ema",
     "EmaUnavailable",
     "FormatError",
@@ -30,6 +34,9 @@ __all__ = [
     "UnknownDialect",
     "UnsupportedFile",
     "convert",
+    "diff",
+    "digest",
     "open_checkpoint",
     "save_state",
+    "state_checkpoint",
 ]

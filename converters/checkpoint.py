@@ -10,9 +10,10 @@ from typing import Self
 
 import numpy as np
 
+from converters.arrays import inverse, permuted
 from converters.dialects import Dialect
 from converters.ema import Ema, EmaUnavailable
-from converters.formats.base import Array, Reader
+from converters.formats.base import Array, Reader, Scratch
 from converters.naming import Entry
 from effnet_core import NetworkSpec
 
@@ -77,14 +78,17 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         """Names of entries that are not part of the network, each with the reason."""
         self.notes = notes
         """What was found or decided, a sentence each."""
+        self._scratch = Scratch()
+
+    def read(self, source: Source) -> Array:
+        """The canonical array of one of `sources`, in C order; it is valid until the next `read` or `close`."""
+        entry = source.entry
+        array = self.reader.read(source.name).reshape(entry.foreign_unfolded)
+        return permuted(array, inverse(entry.axes), scratch=self._scratch).reshape(entry.parameter.shape)
 
     def state(self) -> dict[str, Array]:
         """The canonical state: name to array in TensorFlow's layout, each an array of its own."""
-        state: dict[str, Array] = {}
-        for source in self.sources:
-            array = self.reader.read(source.name)
-            state[source.entry.parameter.name] = np.array(source.entry.to_canonical(array), order="C")
-        return state
+        return {source.entry.parameter.name: np.array(self.read(source), order="C") for source in self.sources}
 
     def close(self) -> None:
         """Close the file."""

@@ -39,6 +39,31 @@ class MemoryReader(Reader):
         self._arrays = {}
 
 
+def state_checkpoint(
+    spec: NetworkSpec,
+    state: Mapping[str, Array],
+    *,
+    path: Path = Path("memory"),
+    format: str = "memory",
+    notes: tuple[str, ...] = (),
+) -> Checkpoint:
+    """A canonical state as an open checkpoint; `path`, `format` and `notes` say where it comes from.
+
+    Raises `CheckpointMismatch` when the state is not that of the network.
+    """
+    shapes = {name: array.shape for name, array in state.items()}
+    check_state(parameters(spec), shapes, subject="The state", network=spec.name)
+    return Checkpoint(
+        reader=MemoryReader(state, path=path, format=format),
+        dialect=NATIVE,
+        spec=spec,
+        sources=tuple(Source(entry=entry, name=entry.name) for entry in table(NATIVE, spec, scope=spec.name)),
+        uses_ema=False,
+        ignored={},
+        notes=notes,
+    )
+
+
 def save_state(
     target: str | Path,
     spec: NetworkSpec,
@@ -61,18 +86,7 @@ def save_state(
 
     Raises `CheckpointMismatch` when the state is not that of the network, and what `convert` raises.
     """
-    shapes = {name: array.shape for name, array in state.items()}
-    check_state(parameters(spec), shapes, subject="The state", network=spec.name)
-    entries = table(NATIVE, spec, scope=spec.name)
-    checkpoint = Checkpoint(
-        reader=MemoryReader(state, path=source, format=source_format),
-        dialect=NATIVE,
-        spec=spec,
-        sources=tuple(Source(entry=entry, name=entry.name) for entry in entries),
-        uses_ema=False,
-        ignored={},
-        notes=notes,
-    )
+    checkpoint = state_checkpoint(spec, state, path=source, format=source_format, notes=notes)
     options = TargetOptions(
         to=to,
         to_format=to_format,

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from converters import Ema, SourceOptions
     from effnet.backends import Network
     from effnet.catalogue import list_checkpoints, list_variants
+    from effnet.comparison import diff
     from effnet.conversion import convert
+    from effnet.digests import digest
     from effnet.fetching import fetch
     from effnet.information import info
     from effnet.inspection import inspect
@@ -32,6 +34,8 @@ __all__ = [
     "SourceOptions",
     "__version__",
     "convert",
+    "diff",
+    "digest",
     "fetch",
     "info",
     "inspect",
@@ -50,6 +54,8 @@ _MODULES = {
     "RandomInput": "effnet.parity_engine.run",
     "SourceOptions": "converters",
     "convert": "effnet.conversion",
+    "diff": "effnet.comparison",
+    "digest": "effnet.digests",
     "fetch": "effnet.fetching",
     "info": "effnet.information",
     "inspect": "effnet.inspection",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from converters import Checkpoint, SourceOptions, open_checkpoint
+import converters
+from converters import Checkpoint, Digest, SourceOptions, open_checkpoint
+from converters.convert import Progress
 from converters.formats.base import Array
 from effnet.catalogue import NetworkInfo, network_info
 from effnet.formats import KERAS
 from effnet.keras_archive import is_keras_archive
-from effnet.loading import read_source
+from effnet.loading import open_source, read_source
 from effnet.sources import Source, find_source
 
 
@@ -51,16 +53,30 @@ class Inspection:
     skipped: Mapping[str, str]
     """Entries that are no arrays, each with the reason."""
     notes: tuple[str, ...]
+    digest: Digest | None = None
+    """Of the weights that were taken; None where it was not asked for."""
 
 
-def inspect(path: str | Path, *, options: SourceOptions | None = None, data: bool = True) -> Inspection:
+def inspect(
+    path: str | Path,
+    *,
+    options: SourceOptions | None = None,
+    data: bool = True,
+    digest: bool = False,
+    progress: Progress | None = None,
+) -> Inspection:
     """Format, naming, network and every tensor of a checkpoint; `data` reads the numbers to count NaN and Inf.
 
-    `official:NAME` is fetched first. Raises what `converters.open_checkpoint` raises.
+    `digest` computes the digest of the weights (`effnet.digest`); `progress` is called with the bytes of that which are
+    done and the bytes in all. `official:NAME` is fetched first. Raises what `converters.open_checkpoint` raises.
     """
     source = find_source(path, options)
     if is_keras_archive(source.path, named=source.options.format):
-        return _keras_archive(source, data=data)
+        found = _keras_archive(source, data=data)
+        if not digest:
+            return found
+        with open_source(source) as checkpoint:
+            return replace(found, digest=converters.digest(checkpoint, progress=progress))
     with open_checkpoint(source.path, source.options) as checkpoint:
         notes = (*source.notes, *checkpoint.notes)
         canonical = {source.name: source.entry.parameter.name for source in checkpoint.sources}
@@ -77,6 +93,7 @@ def inspect(path: str | Path, *, options: SourceOptions | None = None, data: boo
             tensors=tuple(_tensor(checkpoint, name, canonical.get(name), data=data) for name in reader.tensors),
             skipped=dict(reader.skipped),
             notes=notes,
+            digest=converters.digest(checkpoint, progress=progress) if digest else None,
         )
 
 

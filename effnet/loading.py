@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from converters import SourceOptions, open_checkpoint
+from converters import Checkpoint, SourceOptions, open_checkpoint, state_checkpoint
 from effnet.backends import Network
 from effnet.choices import Backend
 from effnet.formats import KERAS
@@ -41,6 +41,14 @@ def read_source(source: Source) -> Network:
             format=checkpoint.format,
             notes=(*source.notes, *checkpoint.notes),
         )
+
+
+def open_source(source: Source) -> Checkpoint:
+    """The same, open, so that its tensors are read one at a time; a Keras archive is held in memory."""
+    if is_keras_archive(source.path, named=source.options.format):
+        network = read_keras_archive(source.path, source.options)
+        return state_checkpoint(network.spec, network.state, path=source.path, format=KERAS, notes=network.notes)
+    return open_checkpoint(source.path, source.options)
 
 
 def load_model(

@@ -7,6 +7,7 @@ from typer.core import TyperGroup
 
 from effnet import __version__
 from effnet.cli.convert import convert
+from effnet.cli.diff import diff
 from effnet.cli.fetch import fetch
 from effnet.cli.info import info
 from effnet.cli.inspect import inspect
@@ -76,6 +77,7 @@ def _application() -> typer.Typer:
         "fetch": fetch,
         "predict": predict,
         "parity": parity,
+        "diff": diff,
     }.items():
         application.command(name)(command)
     return application

@@ -9,6 +9,7 @@ import typer
 import effnet
 from effnet.cli.fetch import fetch_source
 from effnet.cli.output import megabytes, say, say_json, say_table
+from effnet.cli.progress import byte_progress
 from effnet.cli.sources import SourceFlags, with_source_flags
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ def inspect(
     source: SourceFlags,
     tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor with its canonical name.")] = False,
     no_data: Annotated[bool, typer.Option("--no-data", help="Do not read the numbers: count no NaN, no Inf.")] = False,
+    digest: Annotated[
+        bool, typer.Option("--digest", help="Compute the digest of the weights, equal in every format and naming.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show what a checkpoint holds: format, naming, network, tensors, NaN and Inf, what is ignored and why.
@@ -32,10 +36,12 @@ def inspect(
     Examples:
       effnet inspect efficientnet-b0/model.ckpt
       effnet inspect b0.pth --tensors --no-data
+      effnet inspect b0.safetensors --no-data --digest
       effnet inspect b0.safetensors --json
     """
     fetch_source(checkpoint)
-    found = effnet.inspect(checkpoint, options=source.options(), data=not no_data)
+    with byte_progress("digest", visible=digest and not as_json) as progress:
+        found = effnet.inspect(checkpoint, options=source.options(), data=not no_data, digest=digest, progress=progress)
     if as_json:
         say_json(_document(found))
         return
@@ -65,6 +71,7 @@ def _document(found: "Inspection") -> dict[str, object]:
         "uses_ema": found.uses_ema,
         "notes": found.notes,
         "skipped": found.skipped,
+        "digest": found.digest,
         "tensors": found.tensors,
     }
 
@@ -83,6 +90,8 @@ def _summary(found: "Inspection") -> None:
     averages = "none" if not found.has_ema else "present, taken" if found.uses_ema else "present, not taken"
     say(f"averages      {averages}")
     say(f"NaN or Inf    {_not_finite(found.tensors)}")
+    if found.digest is not None:
+        say(f"digest        {found.digest.value}")
     for reason, count in _ignored(found).items():
         say(f"ignored       {count}: {reason}")
     for note in found.notes:

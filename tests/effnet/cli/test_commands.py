@@ -18,7 +18,7 @@ from tests.lively import images, lively_state
 SPEC = resolve("b0", width=0.13, depth=0.1, num_classes=7)
 STATE = lively_state(SPEC)
 B0 = oracle.FOLDER / "efficientnet-b0"
-COMMANDS = ("convert", "inspect", "info", "list", "fetch", "predict", "parity")
+COMMANDS = ("convert", "inspect", "info", "list", "fetch", "predict", "parity", "diff")
 
 
 def run(*arguments, code=0):
@@ -53,12 +53,12 @@ def test_help_has_an_example(command):
     assert "\\b" not in text
 
 
-@pytest.mark.parametrize("command", ["convert", "inspect", "info", "predict", "parity"])
+@pytest.mark.parametrize("command", ["convert", "inspect", "info", "predict", "parity", "diff"])
 def test_the_source_options_are_the_same_everywhere(command):
     text = run(command, "--help").stdout
     for option in ("format", "from", "arch", "width", "depth", "num-classes", "recipe", "ema"):
         assert f" --{option} " in text
-        assert (f" --a-{option} " in text and f" --b-{option} " in text) == (command == "parity")
+        assert (f" --a-{option} " in text and f" --b-{option} " in text) == (command in ("parity", "diff"))
 
 
 def test_help_names_every_format_and_dialect():

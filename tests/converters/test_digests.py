@@ -1,0 +1,131 @@
+"""The digest: specified in docs/digest.md, equal in every format and dialect, different for every other weight."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from converters import DIALECTS, FORMATS, SourceOptions, digest, open_checkpoint, save_state
+from converters.digests import PREFIX, tensor_digest
+from converters.ema import Ema
+from converters.memory import state_checkpoint
+from effnet_core import Padding, resolve
+from tests import oracle
+from tests.lively import lively_state
+
+SPEC = resolve("b0", width=0.13, depth=0.5, num_classes=10)
+STATE = lively_state(SPEC)
+DOCUMENT = Path(__file__).parents[2] / "docs" / "digest.md"
+
+
+def _specified() -> Callable[[dict[str, np.ndarray]], str]:
+    """The function that stands in the specification."""
+    [code] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), flags=re.DOTALL)
+    scope: dict[str, Callable[[dict[str, np.ndarray]], str]] = {}
+    exec(code, scope)
+    return scope["digest"]
+
+
+def _of(state: dict[str, np.ndarray]) -> str:
+    return digest(state_checkpoint(SPEC, state)).value
+
+
+def _changed(name: str, index: int, value: float) -> dict[str, np.ndarray]:
+    array = STATE[name].copy()
+    array.reshape(-1)[index] = value
+    return STATE | {name: array}
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2", ml_dtypes.bfloat16, ">f4"])
+def test_it_is_what_the_document_says(dtype: object) -> None:
+    state = {name: array.astype(dtype) for name, array in STATE.items()}
+    state["head.norm.beta"][:2] = [np.nan, -0.0]
+    if dtype == "f8":
+        state["classifier.bias"] = state["classifier.bias"] + 1e-12
+    assert _of(state) == _specified()(state)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", FORMATS)
+def test_it_is_equal_in_every_format_and_dialect(name: str, dialect: str, tmp_path: Path) -> None:
+    own = DIALECTS[dialect].semantics
+    spec = SPEC if own is None else replace(SPEC, padding=own.padding, norm=replace(SPEC.norm, epsilon=own.epsilon))
+    path = tmp_path / f"model{FORMATS[name].suffixes[0] if FORMATS[name].suffixes else ''}"
+    save_state(path, spec, STATE, to=dialect, to_format=name, sync=False)
+    with open_checkpoint(path) as checkpoint:
+        assert checkpoint.dialect.name == dialect
+        assert digest(checkpoint).value == _of(STATE)
+
+
+@pytest.mark.parametrize("folder", oracle.FOLDERS)
+@pytest.mark.parametrize("ema", [Ema.ALWAYS, Ema.NEVER])
+def test_it_is_that_of_the_set_that_was_taken(folder: str, ema: Ema) -> None:
+    options = SourceOptions(ema=ema, spec=oracle.load(folder, ema=True).spec)
+    with open_checkpoint(oracle.FOLDER / folder, options) as checkpoint:
+        found = digest(checkpoint).value
+    assert found == _specified()(oracle.load(folder, ema=ema is Ema.ALWAYS).state)
+    assert found != _specified()(oracle.load(folder, ema=ema is not Ema.ALWAYS).state)
+
+
+def test_types_of_storage() -> None:
+    half = {name: array.astype(np.float16) for name, array in STATE.items()}
+    assert _of({name: array.astype(np.float64) for name, array in STATE.items()}) == _of(STATE)
+    assert _of(half) != _of(STATE)
+    assert _of(half) == _of({name: array.astype(np.float32) for name, array in half.items()})
+
+
+@pytest.mark.parametrize("name", ["stem.conv.kernel", "blocks.3.project.norm.variance", "classifier.bias"])
+@pytest.mark.parametrize("index", [0, -1])
+def test_one_bit_is_seen(name: str, index: int) -> None:
+    other = STATE[name].copy()
+    other.reshape(-1).view(np.uint32)[index] ^= 1
+    assert _of(STATE | {name: other}) != _of(STATE)
+
+
+def test_what_float32_cannot_hold_is_seen() -> None:
+    wide = {name: array.astype(np.float64) for name, array in STATE.items()}
+    wide["stem.conv.kernel"].reshape(-1).view(np.uint64)[-1] ^= 1
+    assert _of(wide) != _of(STATE)
+    assert [one.name for one in digest(state_checkpoint(SPEC, wide)).tensors if one.dtype == "float64"] == [
+        "stem.conv.kernel"
+    ]
+
+
+def test_zeros_and_nan() -> None:
+    assert _of(_changed("head.norm.beta", 1, 0.0)) != _of(_changed("head.norm.beta", 1, -0.0))
+    signalling = _changed("head.norm.beta", 1, np.nan)
+    signalling["head.norm.beta"].view(np.uint32)[1] = 0xFF800001
+    assert _of(signalling) == _of(_changed("head.norm.beta", 1, np.nan))
+    assert _of(signalling) != _of(_changed("head.norm.beta", 1, np.inf))
+
+
+def test_swapped_tensors_of_one_shape_are_seen() -> None:
+    gamma, beta = STATE["head.norm.gamma"], STATE["head.norm.beta"]
+    assert _of(STATE | {"head.norm.gamma": beta, "head.norm.beta": gamma}) != _of(STATE)
+
+
+def test_the_definition_is_not_part_of_it() -> None:
+    other = resolve("b0", width=0.13, depth=0.5, num_classes=10, recipe="advprop")
+    symmetric = replace(other, padding=Padding.SYMMETRIC)
+    assert digest(state_checkpoint(symmetric, STATE)).value == _of(STATE)
+
+
+def test_a_line_is_readable() -> None:
+    one = tensor_digest("a.b", np.zeros((3, 2), np.float16))
+    assert one.line == f"a.b 3x2 float32 {one.sha256}\n"
+    assert _of(STATE).startswith(PREFIX)
+    assert len(_of(STATE)) == len(PREFIX) + 64
+
+
+def test_progress_counts_bytes() -> None:
+    seen: list[tuple[int, int]] = []
+    digest(state_checkpoint(SPEC, STATE), progress=lambda done, total: seen.append((done, total)))
+    total = sum(array.nbytes for array in STATE.values())
+    assert seen[-1] == (total, total)
+    assert len(seen) == len(STATE)

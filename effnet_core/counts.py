@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from effnet_core.padding import output_size
-from effnet_core.parameters import Parameter, Role, block_parameters, head_parameters, stem_parameters
-from effnet_core.spec import Block, FusedMBConv, NetworkSpec
-
-_SHAPELESS = frozenset({"stage", "repeat", "drop_connect_rate", "has_residual", "activation"})
-"""Fields of a block on which no count depends."""
+from effnet_core.spec import CondMBConv, FusedMBConv, MBConv, NetworkSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,25 +22,27 @@ class Counts:
     """Of all convolutions and dense layers for one image; biases, norms and activations are not counted."""
 
 
+class _Layer(NamedTuple):
+    """What a convolution or dense layer costs, together with its biases and its normalisation."""
+
+    kernel: int
+    multiply_adds: int
+    biases: int = 0
+    normalised: int = 0
+    """Channels of the normalisation; each has gamma, beta, mean and variance."""
+
+
 def counts(spec: NetworkSpec, *, resolution: int | None = None) -> Counts:
-    """All counts; `resolution` is the side of the square input in pixels, by default the definition's own."""
-    side = spec.preprocessing.resolution if resolution is None else resolution
-    before = _strided(spec, side, spec.stem.kernel_size, spec.stem.stride)
-    parts = [_total((item, before**2) for item in stem_parameters(spec))]
-    # Most blocks repeat the one before: each kind is counted once for each resolution.
-    seen: dict[tuple[object, ...], Counts] = {}
-    for block in spec.blocks:
-        after = _strided(spec, before, block.kernel_size, block.stride)
-        key = (type(block), before, *(value for name, value in vars(block).items() if name not in _SHAPELESS))
-        if key not in seen:
-            seen[key] = _of_block(block, before, after)
-        parts.append(seen[key])
-        before = after
-    parts.append(_total((item, before**2) for item in head_parameters(spec)))
+    """All counts; `resolution` is the side of the square input in pixels, by default the definition's own.
+
+    Computed from the sizes of the layers, because to make every `Parameter` takes many times as long.
+    """
+    layers = list(_layers(spec, spec.preprocessing.resolution if resolution is None else resolution))
+    normalised = sum(layer.normalised for layer in layers)
     return Counts(
-        trainable=sum(part.trainable for part in parts),
-        statistics=sum(part.statistics for part in parts),
-        multiply_adds=sum(part.multiply_adds for part in parts),
+        trainable=sum(layer.kernel + layer.biases for layer in layers) + 2 * normalised,
+        statistics=2 * normalised,
+        multiply_adds=sum(layer.multiply_adds for layer in layers),
     )
 
 
@@ -63,40 +62,59 @@ def multiply_adds(spec: NetworkSpec, *, resolution: int | None = None) -> int:
     return counts(spec, resolution=resolution).multiply_adds
 
 
-def _of_block(block: Block, before: int, after: int) -> Counts:
-    """`before` and `after` are the sides of its input and output in pixels."""
-    return _total((item, _side(block, item, before, after) ** 2) for item in block_parameters(0, block))
+def _layers(spec: NetworkSpec, side: int) -> Iterator[_Layer]:
+    """Of the whole network; `side` is the side of the input in pixels."""
+    stem, head, classifier = spec.stem, spec.head, spec.classifier
+    side = _strided(spec, side, stem.kernel_size, stem.stride)
+    yield _conv_norm(stem.kernel_size**2 * stem.in_channels, stem.out_channels, side)
+    for block in spec.blocks:
+        after = _strided(spec, side, block.kernel_size, block.stride)
+        yield from _fused_layers(block, after) if isinstance(block, FusedMBConv) else _mbconv_layers(block, side, after)
+        side = after
+    yield _conv_norm(head.in_channels, head.out_channels, side)
+    yield _dense(classifier.in_channels, classifier.num_classes)
 
 
-def _side(block: Block, parameter: Parameter, before: int, after: int) -> int:
-    """The side of the plane to whose every pixel a kernel is applied."""
-    if parameter.part.startswith("squeeze_excite"):
-        return 1
-    # Only the expansion of a block that is not fused comes before the stride.
-    comes_first = parameter.part.startswith("expand") and not isinstance(block, FusedMBConv)
-    return before if comes_first else after
+def _fused_layers(block: FusedMBConv, side: int) -> Iterator[_Layer]:
+    """`side` is the side of its output in pixels."""
+    window = block.kernel_size**2
+    if block.has_expansion:
+        yield _conv_norm(window * block.in_channels, block.expanded_channels, side)
+        window = 1
+    yield _conv_norm(window * block.expanded_channels, block.out_channels, side)
 
 
-def _total(layers: Iterable[tuple[Parameter, int]]) -> Counts:
-    """Of tensors, each with the number of positions at which it is applied."""
-    trainable = statistics = multiply_adds = 0
-    for parameter, positions in layers:
-        size = parameter.size
-        if parameter.trainable:
-            trainable += size
-        else:
-            statistics += size
-        match parameter.role:
-            case Role.DENSE | Role.ROUTING:
-                multiply_adds += size
-            case Role.CONV | Role.DEPTHWISE:
-                multiply_adds += size * positions
-            case Role.EXPERTS | Role.DEPTHWISE_EXPERTS:
-                # The experts are mixed once for an example, and the mixture is applied at every position.
-                multiply_adds += size + size // parameter.shape[0] * positions
-            case _:
-                pass
-    return Counts(trainable=trainable, statistics=statistics, multiply_adds=multiply_adds)
+def _mbconv_layers(block: MBConv | CondMBConv, before: int, after: int) -> Iterator[_Layer]:
+    """`before` and `after` are the sides of its input and output in pixels: the depthwise layer has the stride."""
+    expanded, squeezed = block.expanded_channels, block.squeeze_channels
+    experts = None
+    if isinstance(block, CondMBConv):
+        experts = block.num_experts
+        yield _dense(block.in_channels, experts)
+    if block.has_expansion:
+        yield _conv_norm(block.in_channels, expanded, before, experts)
+    yield _conv_norm(block.kernel_size**2, expanded, after, experts)
+    if squeezed is not None:
+        yield _dense(expanded, squeezed)
+        yield _dense(squeezed, expanded)
+    yield _conv_norm(expanded, block.out_channels, after, experts)
+
+
+def _conv_norm(window: int, channels: int, side: int, experts: int | None = None) -> _Layer:
+    """`window` numbers are multiplied for each of the output `channels` at each of `side` x `side` positions.
+
+    Experts are mixed once for an example, and the mixture is applied at every position.
+    """
+    kernel = window * channels
+    applied = kernel * side**2
+    if experts is None:
+        return _Layer(kernel, applied, normalised=channels)
+    return _Layer(kernel * experts, kernel * experts + applied, normalised=channels)
+
+
+def _dense(inputs: int, outputs: int) -> _Layer:
+    """Also a convolution of a single position, as in squeeze-and-excite."""
+    return _Layer(inputs * outputs, inputs * outputs, biases=outputs)
 
 
 def _strided(spec: NetworkSpec, side: int, kernel_size: int, stride: int) -> int:

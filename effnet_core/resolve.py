@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypedDict
 
 from effnet_core.errors import InvalidSpec
@@ -171,10 +173,9 @@ class _Scale:
 
 
 class _Common(TypedDict):
-    """The fields that every kind of block has."""
+    """The fields that every kind of block has, and that all blocks of a stage but the first share."""
 
     stage: int
-    repeat: int
     kernel_size: int
     stride: int
     in_channels: int
@@ -182,52 +183,53 @@ class _Common(TypedDict):
     out_channels: int
     has_expansion: bool
     has_residual: bool
-    drop_connect_rate: float
     activation: Activation
 
 
 def _blocks(variant: Variant, scale: _Scale, in_channels: int) -> tuple[Block, ...]:
     repeats = _repeats(scale.table, variant.stages, depth=scale.depth)
+    total = sum(repeats)
     blocks: list[Block] = []
     for number, (stage, count) in enumerate(zip(variant.stages, repeats, strict=True), start=1):
+        make = _block_maker(variant, scale, stage, number=number, in_channels=in_channels)
         for repeat in range(count):
-            rate = scale.rate * len(blocks) / sum(repeats)
-            block = _block(variant, scale, stage, number=number, repeat=repeat, in_channels=in_channels, rate=rate)
+            if repeat == 1:
+                row = replace(stage, stride=1, in_channels=stage.out_channels)
+                make = _block_maker(variant, scale, row, number=number, in_channels=in_channels)
+            block = make(repeat=repeat, drop_connect_rate=scale.rate * len(blocks) / total)
             blocks.append(block)
             in_channels = block.out_channels
     return tuple(blocks)
 
 
-def _block(
-    variant: Variant, scale: _Scale, stage: Stage, *, number: int, repeat: int, in_channels: int, rate: float
-) -> Block:
-    """One block; `in_channels` are the real ones, which may differ from the table's in the first block."""
-    out_channels = scale.channels(stage.out_channels)
-    nominal = scale.channels(stage.in_channels) if repeat == 0 else out_channels
-    stride = stage.stride if repeat == 0 else 1
-    has_expansion = stage.expansion != 1
+def _block_maker(variant: Variant, scale: _Scale, row: Stage, *, number: int, in_channels: int) -> Callable[..., Block]:
+    """Makes the blocks of a row of the table from what they do not share: `repeat` and `drop_connect_rate`.
+
+    `in_channels` are the real ones, which may differ from the table's in the first block.
+    """
+    nominal, out_channels = scale.channels(row.in_channels), scale.channels(row.out_channels)
+    has_expansion = row.expansion != 1
     common = _Common(
         stage=number,
-        repeat=repeat,
-        kernel_size=stage.kernel_size,
-        stride=stride,
+        kernel_size=row.kernel_size,
+        stride=row.stride,
         in_channels=in_channels,
-        expanded_channels=nominal * stage.expansion if has_expansion else in_channels,
+        expanded_channels=nominal * row.expansion if has_expansion else in_channels,
         out_channels=out_channels,
         has_expansion=has_expansion,
-        has_residual=stage.skips and stride == 1 and in_channels == out_channels,
-        drop_connect_rate=rate,
+        has_residual=row.skips and row.stride == 1 and in_channels == out_channels,
         activation=scale.table.activation,
     )
     ratio = scale.table.squeeze_ratio
     squeeze_channels = None if ratio is None else squeeze_width(nominal, ratio=ratio)
-    match stage.kind:
+    match row.kind:
         case Kind.MBCONV:
-            return MBConv(**common, squeeze_channels=squeeze_channels)
+            return partial(MBConv, **common, squeeze_channels=squeeze_channels)
         case Kind.FUSED:
-            return FusedMBConv(**common)
+            return partial(FusedMBConv, **common)
         case Kind.COND:
-            return CondMBConv(**common, squeeze_channels=squeeze_channels, num_experts=variant.num_experts or 1)
+            experts = variant.num_experts or 1
+            return partial(CondMBConv, **common, squeeze_channels=squeeze_channels, num_experts=experts)
 
 
 def _usual_recipe(variant: Variant, num_classes: int | None) -> str:

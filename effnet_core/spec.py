@@ -6,11 +6,9 @@ pixels, rates are probabilities in [0, 1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cache
-from itertools import pairwise
 
 from effnet_core.errors import InvalidSpec
 
@@ -208,18 +206,15 @@ class NetworkSpec:
 
 
 def _problems(spec: NetworkSpec) -> list[str]:
-    parts = {"stem": spec.stem, "head": spec.head, "classifier": spec.classifier}
-    named = [*parts.items(), *((f"block {index}", block) for index, block in enumerate(spec.blocks))]
-    found = [problem for where, part in named for problem in _out_of_range(where, part)]
+    givers, takers = (spec.stem, *spec.blocks, spec.head), (*spec.blocks, spec.head, spec.classifier)
+    found = _out_of_range((*givers, spec.classifier))
     if not spec.blocks:
         return [*found, "it has no blocks"]
-    widths = [("stem", spec.stem.in_channels, spec.stem.out_channels)]
-    widths += [(f"block {index}", block.in_channels, block.out_channels) for index, block in enumerate(spec.blocks)]
-    widths += [("head", spec.head.in_channels, spec.head.out_channels)]
-    widths += [("classifier", spec.classifier.in_channels, spec.classifier.num_classes)]
-    for (before, _, given), (after, taken, _) in pairwise(widths):
+    for index, (giver, taker) in enumerate(zip(givers, takers, strict=True)):
+        given, taken = giver.out_channels, taker.in_channels
         if given != taken:
-            found.append(f"{before} gives {given} channels, {after} takes {taken}")
+            names = _title(giver, index), _title(taker, index + 1)
+            found.append(f"{names[0]} gives {given} channels, {names[1]} takes {taken}")
     for index, block in enumerate(spec.blocks):
         if block.has_residual and (block.stride != 1 or block.in_channels != block.out_channels):
             found.append(f"block {index} has a residual, but its input and output differ in shape")
@@ -228,22 +223,31 @@ def _problems(spec: NetworkSpec) -> list[str]:
     return found
 
 
-def _out_of_range(where: str, part: Stem | InvertedBottleneck | Head | Classifier) -> Iterator[str]:
-    counts, rates = _checked_fields(type(part))
-    for field in counts:
-        value = getattr(part, field)
-        if value is not None and value < 1:
-            yield f"{field} of the {where} is {value}, expected at least 1"
-    for field in rates:
-        value = getattr(part, field)
-        if not 0 <= value < 1:
-            yield f"{field} of the {where} is {value}, expected a number in [0, 1)"
+_Part = Stem | Block | Head | Classifier
+
+
+def _out_of_range(parts: tuple[_Part, ...]) -> list[str]:
+    found: list[str] = []
+    for index, part in enumerate(parts):
+        counts, rates = _checked_fields(type(part))
+        for field in counts:
+            value = getattr(part, field)
+            if value is not None and value < 1:
+                found.append(f"{field} of the {_title(part, index)} is {value}, expected at least 1")
+        for field in rates:
+            value = getattr(part, field)
+            if not 0 <= value < 1:
+                found.append(f"{field} of the {_title(part, index)} is {value}, expected a number in [0, 1)")
+    return found
+
+
+def _title(part: _Part, index: int) -> str:
+    """What people call a part; `index` counts from the stem."""
+    return f"block {index - 1}" if isinstance(part, InvertedBottleneck) else type(part).__name__.lower()
 
 
 @cache
-def _checked_fields(
-    kind: type[Stem | InvertedBottleneck | Head | Classifier],
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _checked_fields(kind: type[_Part]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The fields of a part that are counts, and those that are rates."""
     names = [field.name for field in fields(kind)]
     return tuple(name for name in names if name in _COUNTS), tuple(name for name in names if name in _RATES)

@@ -1,6 +1,25 @@
+from dataclasses import replace
+
 import pytest
 
-from effnet_core import multiply_adds, parameter_count, parameters, resolve, total_count
+from effnet_core import (
+    VARIANTS,
+    Block,
+    Counts,
+    FusedMBConv,
+    NetworkSpec,
+    Padding,
+    Parameter,
+    Role,
+    Stem,
+    counts,
+    multiply_adds,
+    output_size,
+    parameter_count,
+    parameters,
+    resolve,
+    total_count,
+)
 
 PARAMETERS = {
     # Trainable parameters with 1000 classes, counted in the official graphs.
@@ -53,6 +72,45 @@ def test_multiply_adds_are_the_published_ones(name: str, resolution: int) -> Non
 def test_multiply_adds_default_to_the_own_resolution() -> None:
     spec = resolve("b1")
     assert multiply_adds(spec) == multiply_adds(spec, resolution=240) != multiply_adds(spec, resolution=224)
+
+
+def _walked(spec: NetworkSpec, resolution: int) -> Counts:
+    """The counts, added up over every tensor of the network."""
+    sides = [_strided(spec, resolution, spec.stem)]
+    for block in spec.blocks:
+        sides.append(_strided(spec, sides[-1], block))
+    trainable = statistics = multiply_adds = 0
+    for parameter in parameters(spec):
+        trainable += parameter.size if parameter.trainable else 0
+        statistics += 0 if parameter.trainable else parameter.size
+        kernel = parameter.size // (parameter.shape[0] if parameter.expert_shape else 1)
+        if parameter.role in (Role.CONV, Role.DEPTHWISE, Role.EXPERTS, Role.DEPTHWISE_EXPERTS):
+            multiply_adds += kernel * _positions(spec, parameter, sides)
+        if parameter.role in (Role.DENSE, Role.ROUTING) or parameter.expert_shape:
+            multiply_adds += parameter.size
+    return Counts(trainable=trainable, statistics=statistics, multiply_adds=multiply_adds)
+
+
+def _strided(spec: NetworkSpec, side: int, part: Stem | Block) -> int:
+    return output_size(side, kernel_size=part.kernel_size, stride=part.stride, padding=spec.padding)
+
+
+def _positions(spec: NetworkSpec, parameter: Parameter, sides: list[int]) -> int:
+    """To how many positions of an image a kernel is applied; `sides` are those of the inputs of the blocks."""
+    if parameter.block is None:
+        return sides[0 if parameter.part.startswith("stem") else -1] ** 2
+    if parameter.part.startswith("squeeze_excite"):
+        return 1
+    is_before = parameter.part.startswith("expand") and not isinstance(spec.blocks[parameter.block], FusedMBConv)
+    return sides[parameter.block if is_before else parameter.block + 1] ** 2
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_counts_are_those_of_every_tensor(name: str) -> None:
+    published = resolve(name)
+    narrow = replace(resolve(name, width=0.3, depth=0.5, num_classes=7, in_channels=1), padding=Padding.SYMMETRIC)
+    assert counts(published) == _walked(published, published.preprocessing.resolution)
+    assert counts(narrow, resolution=75) == _walked(narrow, 75) != _walked(narrow, 95)
 
 
 def test_names_are_unique_and_in_forward_order() -> None:

@@ -8,13 +8,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WATCHED = ("pyproject.toml", "constraints.txt", "tools/_setup")
+WATCHED_FOREIGN = ("constraints-foreign.txt", "tools/_setup")
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what the setup reads, with an environment that was finished for the extras `torch images`."""
     (tmp_path / "tools").mkdir()
-    for name in WATCHED:
+    for name in {*WATCHED, *WATCHED_FOREIGN}:
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "python").symlink_to(sys.executable)
@@ -22,6 +23,30 @@ def checkout(tmp_path: Path) -> Path:
     assert len(fingerprint.strip()) == 64
     (tmp_path / ".venv" / "effnet-ready").write_text(f"{fingerprint}torch images\n")
     return tmp_path
+
+
+@pytest.fixture
+def with_foreign(checkout: Path) -> Path:
+    """The same with a second environment, finished for other projects' implementations."""
+    (checkout / ".venv-foreign" / "bin").mkdir(parents=True)
+    (checkout / ".venv-foreign" / "bin" / "python").symlink_to(sys.executable)
+    fingerprint = bash(checkout, 'WATCHED=("${WATCHED_FOREIGN[@]}"); _fingerprint $ROOT/.venv-foreign').stdout
+    assert len(fingerprint.strip()) == 64
+    (checkout / ".venv-foreign" / "effnet-ready").write_text(f"{fingerprint}\n")
+    return checkout
+
+
+@pytest.fixture
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search path on which every file system has 3 GB left."""
+    folder = tmp_path_factory.mktemp("bin")
+    write_program(folder / "df", "echo Filesystem; echo disk 10000000 7000000 3000000 70% /")
+    return folder
+
+
+def write_program(path: Path, commands: str) -> None:
+    path.write_text(f"#!/bin/sh\n{commands}\n")
+    path.chmod(0o755)
 
 
 def bash(checkout: Path, command: str, *, path: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -116,3 +141,42 @@ def test_a_python_that_can_be_used_is_found(checkout: Path) -> None:
     done = bash(checkout, "_find_python")
     assert done.returncode == 0
     assert Path(done.stdout.strip()).exists()
+
+
+def test_a_finished_foreign_environment_is_used_as_it_is(with_foreign: Path) -> None:
+    (with_foreign / "pyproject.toml").write_text("")  # none of its business
+    done = bash(with_foreign, "setup_foreign_environment .venv-foreign")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", [*WATCHED_FOREIGN, ".venv-foreign/effnet-unfinished"])
+def test_a_foreign_environment_that_does_not_fit_is_seen(with_foreign: Path, name: str) -> None:
+    check = 'WATCHED=("${WATCHED_FOREIGN[@]}"); _is_ready $ROOT/.venv-foreign'
+    assert bash(with_foreign, check).returncode == 0
+    with (with_foreign / name).open("a") as file:
+        file.write("\n# changed\n")
+    assert bash(with_foreign, check).returncode == 1
+
+
+def test_a_full_disk_is_seen_before_anything_is_written(checkout: Path, small_disk: Path) -> None:
+    done = bash(checkout, f"PATH={small_disk}:$PATH; setup_foreign_environment .venv-foreign")
+    assert done.returncode == 1
+    assert "needs 7 GB" in done.stderr
+    assert "has 3 GB left" in done.stderr
+    assert not (checkout / ".venv-foreign").exists()
+
+
+def test_the_last_lines_say_what_was_not_compared(checkout: Path, small_disk: Path) -> None:
+    shutil.copy(ROOT / "tools/test", checkout / "tools/test")
+    for program in ("ruff", "pyright"):
+        write_program(checkout / ".venv/bin" / program, "exit 0")
+    note = checkout / ".venv/effnet-ready"
+    note.write_text(note.read_text().replace("torch images", "tf-cpu torch images dev demo foreign"))
+    done = bash(checkout, f"PATH={small_disk}:$PATH $ROOT/tools/test --version")
+    assert done.returncode == 0, done.stderr
+    assert "has 3 GB left" in done.stderr
+    last = done.stderr.splitlines()[-2:]
+    assert "setup of .venv-foreign failed" in last[0]
+    assert last[1] == "All checks passed."
+    left_out = bash(checkout, "$ROOT/tools/test --without-foreign --version")
+    assert "--without-foreign" in left_out.stderr.splitlines()[-2]

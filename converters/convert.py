@@ -145,7 +145,8 @@ def _check_not_source(checkpoint: Checkpoint, target: Path) -> None:
     """Raise `OutputError` when the target would replace the source, of which it holds only a part."""
     places = (checkpoint.reader.location(source.name) for source in checkpoint.sources)
     sources = {checkpoint.path, *(place.path for place in places if place is not None)}
-    if _stem(target) in {_stem(path) for path in sources}:
+    # A folder as an output would replace what is in it.
+    if any(_stem(target) in (place, *map(str, Path(place).parents)) for place in map(_stem, sources)):
         raise OutputError(
             f"{target} is the checkpoint that is read. Writing over it would lose what is not converted, such as "
             "variables beside their moving averages and the slots of an optimiser. Name another output."

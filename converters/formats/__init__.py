@@ -23,7 +23,7 @@ class Format:
     reader: str
     writer: str
     suffixes: tuple[str, ...]
-    """File name endings that ask for it as an output."""
+    """File name endings that ask for it as an output; none where it must be named."""
     dialect: str
     """The dialect in which such a file is written unless another is named."""
     sorted_by_name: bool = False
@@ -48,6 +48,14 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             writer="SafetensorsWriter",
             suffixes=(".safetensors",),
             dialect="native",
+        ),
+        "hf-folder": Format(
+            title="Hugging Face folder (model.safetensors and config.json)",
+            module="converters.formats.hf_folder",
+            reader="HfFolderReader",
+            writer="HfFolderWriter",
+            suffixes=(),
+            dialect="effnet-torch",
         ),
         "npz": Format(
             title="NumPy archive",

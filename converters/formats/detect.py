@@ -8,12 +8,14 @@ from pathlib import Path
 from converters.errors import FormatError, UnreadableFile, UnsupportedFile
 from converters.formats import _npy, _zip_records
 from converters.formats._input import InputFile
+from converters.formats._shard_index import INDEX_SUFFIX
 from converters.formats._torch_legacy import is_legacy
 from converters.formats._zip import ZipArchive
 
 _HEAD = 512
 _TABLE_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _DATA_FILE = re.compile(r"\.data-\d{5}-of-\d{5}$")
+_SHARD = re.compile(r"-\d{5}-of-(?!00001)\d{5}\.safetensors$")
 _GZIP = b"\x1f\x8b"
 _TAR = (b"ustar\0", b"ustar ")
 
@@ -63,8 +65,13 @@ def _detect_folder(path: Path) -> str:
     names = sorted(entry.name for entry in path.iterdir())
     if "checkpoint" in names or any(name.endswith(".index") for name in names):
         return "tensor-bundle"
+    if any(name.endswith((".safetensors", INDEX_SUFFIX)) for name in names):
+        return "hf-folder"
     shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-    raise FormatError(f"{path} is a folder without a TensorFlow checkpoint (no .index file); it holds: {shown or '-'}.")
+    raise FormatError(
+        f"{path} is a folder without a TensorFlow checkpoint (no .index file) or safetensors; it holds: {shown or '-'}."
+        " Name the checkpoint file itself."
+    )
 
 
 def _detect_file(file: InputFile) -> str:
@@ -74,7 +81,10 @@ def _detect_file(file: InputFile) -> str:
     if head.startswith((_zip_records.LOCAL_SIGNATURE, _zip_records.END_SIGNATURE)):
         return _detect_zip(file)
     if _is_safetensors(head):
+        _check_whole(file.path)
         return "safetensors"
+    if file.path.name.endswith(INDEX_SUFFIX) and head.lstrip().startswith(b"{"):
+        return "hf-folder"
     if is_legacy(head):
         return "pth"
     if _is_bundle(file, head):
@@ -93,6 +103,15 @@ def _detect_file(file: InputFile) -> str:
 def _is_safetensors(head: bytes) -> bool:
     # The header's length has 8 bytes and is at most 100 MB, so the upper four are zero.
     return len(head) > 8 and head[4:9] == b"\0\0\0\0{"
+
+
+def _check_whole(path: Path) -> None:
+    """Raise `UnsupportedFile` for one of several files that hold a checkpoint together."""
+    if _SHARD.search(path.name) and any(path.parent.glob(f"*{INDEX_SUFFIX}")):
+        raise UnsupportedFile(
+            f"{path} is one of several files of a checkpoint. Name their folder or the index "
+            f"(*{INDEX_SUFFIX}), or pass --format safetensors to read this one alone."
+        )
 
 
 def _is_bundle(file: InputFile, head: bytes) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from converters.errors import FormatError, OutputError
 from converters.formats._arrays import Expected
+from converters.formats._companions import read_companions
 from converters.formats._input import InputFile
 from converters.formats._metadata import METADATA_NAME, metadata_bytes
 from converters.formats._pickle_writer import can_hold, dump_state
@@ -23,11 +24,13 @@ from converters.staging import StagedFile
 
 _ROOT = "archive/"
 _HEAD = 512
+_HUB_NAME = "pytorch_model.bin"
 
 
 class PthReader(Reader):
     """An open PyTorch file: the state dict in it, at the top or nested as in `_state_dict.NESTED`.
 
+    Beside a file named `pytorch_model.bin`, `config.json` is read into `metadata`.
     Nothing in the file is executed. Older files need PyTorch and are held in memory.
     """
 
@@ -46,6 +49,9 @@ class PthReader(Reader):
                 self._open_legacy()
             else:
                 raise FormatError(f"{path} is no PyTorch file: it starts with {head[:8]!r}, expected b'PK\\x03\\x04'.")
+            if path.name == _HUB_NAME:
+                companions, self.notes = read_companions(path.parent)
+                self.metadata = {**self.metadata, **companions}
         except BaseException:
             self.close()
             raise

@@ -13,23 +13,30 @@ from typing import ClassVar
 
 from converters.errors import OutputError
 from converters.formats._arrays import Expected, checked_nbytes, little_endian, view
+from converters.formats._companions import read_companions
 from converters.formats._input import InputFile
 from converters.formats._safetensors_header import DTYPES, METADATA, parse_header
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
 from converters.staging import StagedFile
 
+WEIGHTS = "model.safetensors"
+"""The name of such a file in a folder as on the Hugging Face hub."""
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class SafetensorsReader(Reader):
-    """An open safetensors file. The format has no checksums: only its header and its length can be checked."""
+    """An open safetensors file. The format has no checksums: only its header and its length can be checked.
+
+    Beside a file named `model.safetensors`, `config.json` and `preprocessor_config.json` are read into `metadata`.
+    """
 
     format = "safetensors"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, scratch: Scratch | None = None) -> None:
+        """`scratch` is a buffer that several readers may share, of which one is read at a time."""
         self.path = path
         self._file = InputFile(path)
-        self._scratch = Scratch()
+        self._scratch = scratch or Scratch()
         try:
             header = parse_header(self._file)
         except BaseException:
@@ -37,6 +44,9 @@ class SafetensorsReader(Reader):
             raise
         self.tensors = header.tensors
         self.metadata = header.metadata
+        if path.name == WEIGHTS:
+            companions, self.notes = read_companions(path.parent)
+            self.metadata = {**header.metadata, **companions}
         self._offsets = header.offsets
 
     def read(self, name: str) -> Array:

@@ -76,7 +76,7 @@ _FLAGS = (
         flag="format",
         kind=str,
         metavar="NAME",
-        help="Format of the file: tensor-bundle, safetensors, npz, pth, keras.",
+        help="Format of the file: tensor-bundle, safetensors, hf-folder, npz, pth, keras.",
     ),
     _Flag(
         field="dialect",

@@ -68,7 +68,7 @@ def test_official_to_anything_and_back_bit_for_bit(
     folder: str, ema: Ema, name: str, dialect: str, tmp_path: Path
 ) -> None:
     source, options = oracle.FOLDER / folder, SourceOptions(ema=ema, spec=oracle.load(folder, ema=True).spec)
-    middle, back = tmp_path / FILES[name], tmp_path / "back" / "model.ckpt"
+    middle, back = tmp_path / FILES.get(name, name), tmp_path / "back" / "model.ckpt"
     if not _is_named(dialect, folder):
         with pytest.raises(Unnamed):
             convert(source, middle, options=options, to=dialect, to_format=name)

@@ -24,6 +24,7 @@ from effnet_core import (
     EffnetError,
     NetworkSpec,
     check_state,
+    described,
     from_json,
     preprocessing,
     with_classes,
@@ -178,7 +179,8 @@ def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], optio
         return ADVICE
     spec = found.spec
     words = f"--arch {spec.name} --width {spec.width:g} --depth {spec.depth:g}"
-    return f"Without these options: {found.note} ({words} --num-classes {spec.classifier.num_classes})"
+    classes = "" if spec.classifier is None else f" --num-classes {spec.classifier.num_classes}"
+    return f"Without these options: {found.note} ({words}{classes})"
 
 
 def _check(
@@ -201,7 +203,7 @@ def _check(
         shapes,
         foreign={entry.parameter.name: entry.name for entry in entries},
         subject=str(reader.path),
-        network=f"{spec.name} (width {spec.width:g}, depth {spec.depth:g}, {spec.classifier.num_classes} classes)",
+        network=described(spec),
         advice=advice,
     )
     for name in chosen.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from effnet_core import VARIANTS, Family, NetworkSpec, Preprocessing, counts, resolve
+from effnet_core import VARIANTS, Family, NetworkSpec, Preprocessing, classifier_of, counts, resolve
 from effnet_core.checkpoints import CHECKPOINTS, OfficialCheckpoint, official_spec
 
 
@@ -102,14 +102,15 @@ def _summary(name: str) -> VariantSummary:
 
 def _checkpoint_summary(row: OfficialCheckpoint) -> CheckpointSummary:
     spec = official_spec(row)
+    classifier = classifier_of(spec, wanted="classes")
     return CheckpointSummary(
         name=row.name,
         variant=row.variant,
         recipe=row.recipe,
         resolution=spec.preprocessing.resolution,
         preprocessing=spec.preprocessing,
-        num_classes=spec.classifier.num_classes,
-        label_offset=spec.classifier.label_offset,
+        num_classes=classifier.num_classes,
+        label_offset=classifier.label_offset,
         top1=row.top1,
         source=row.source,
         address=row.address,

@@ -37,6 +37,8 @@ from effnet_core import (
     to_json,
     total_count,
     with_classes,
+    without_classifier,
+    without_head,
 )
 
 _SPEC_ENTRY = "effnet.json"
@@ -150,10 +152,12 @@ def _changed(stored: NetworkSpec, options: SourceOptions) -> NetworkSpec:
             stored.name,
             width=stored.width if options.width is None else options.width,
             depth=stored.depth if options.depth is None else options.depth,
-            num_classes=stored.classifier.num_classes,
+            num_classes=None if stored.classifier is None else stored.classifier.num_classes,
             in_channels=stored.stem.in_channels,
         )
         spec = replace(resolved, preprocessing=stored.preprocessing)
+        if stored.classifier is None:
+            spec = without_classifier(spec) if stored.head is not None else without_head(spec)
     if options.num_classes is not None:
         spec = with_classes(spec, options.num_classes)
     if options.recipe is not None:

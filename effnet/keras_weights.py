@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from converters import FormatError, UnsupportedFile
 from effnet.errors import MissingFramework
-from effnet_core import NetworkSpec, Parameter, check_state, parameters
+from effnet_core import NetworkSpec, Parameter, check_state, described, parameters
 
 
 def read_weights(data: bytes, spec: NetworkSpec, *, where: str) -> dict[str, NDArray[Any]]:
@@ -49,7 +49,7 @@ def _state(file: Any, spec: NetworkSpec, where: str) -> dict[str, NDArray[Any]]:
         parameters(spec),
         {name: tuple(dataset.shape) for name, dataset in datasets.items()},
         subject=where,
-        network=f"{spec.name} (width {spec.width:g}, depth {spec.depth:g}, {spec.classifier.num_classes} classes)",
+        network=described(spec),
     )
     return {parameter.name: _values(datasets[parameter.name], where) for parameter in parameters(spec)}
 

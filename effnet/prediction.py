@@ -19,7 +19,7 @@ from effnet.errors import NotFiniteLogits
 from effnet.inputs import batches, classify
 from effnet.labels import label
 from effnet.loading import load_network, usual_backend
-from effnet_core import InvalidOption
+from effnet_core import Classifier, InvalidOption, described
 
 _BATCH = 8
 """Images that are in memory at a time."""
@@ -68,7 +68,8 @@ def predict(
     """Classify an image, several images, or the rows of one `.npy` of normalised input (N, H, W, C).
 
     Without `backend` the checkpoint runs in the framework that it belongs to. Raises `InputError` for inputs that
-    cannot be used, `NotFiniteLogits` naming the image for which the network gives no numbers, `InvalidOption`,
+    cannot be used, `NotFiniteLogits` naming the image for which the network gives no numbers, `InvalidOption` (also for
+    a network without classifier),
     `MissingFramework`, `DeviceUnavailable`, and what `load_network` raises.
     """
     if top < 1:
@@ -76,6 +77,7 @@ def predict(
     sources, precision, where = classify(inputs), Precision(dtype), Device(device)
     named = None if backend is None else Backend(backend)
     network = checkpoint if isinstance(checkpoint, Network) else load_network(checkpoint, options=options)
+    classifier = _classifier(network)
     chosen = usual_backend(network) if named is None else named
     items: list[Prediction] = []
     logits: list[NDArray[Any]] = []
@@ -84,7 +86,7 @@ def predict(
             rows = run(batch)["logits"]
             _check_finite(rows, names, batch)
             logits.append(rows)
-            offset = network.spec.classifier.label_offset
+            offset = classifier.label_offset
             items += [_prediction(name, row, top, label_offset=offset) for name, row in zip(names, rows, strict=True)]
     return Predictions(network=network, backend=chosen, items=tuple(items), logits=np.concatenate(logits))
 
@@ -106,6 +108,16 @@ def save_logits(logits: NDArray[Any], target: Path, *, overwrite: bool) -> None:
     with StagedFile(target, overwrite=overwrite, sync=False) as staged:
         staged.write(buffer.getvalue())
         staged.commit()
+
+
+def _classifier(network: Network) -> Classifier:
+    """The network's classifier. Raises `InvalidOption` when it has none."""
+    if network.spec.classifier is None:
+        raise InvalidOption(
+            f"{network.name} holds {described(network.spec)}: there is nothing to predict. Name a checkpoint with a "
+            f"classifier; `effnet.load_model` gives the features of this one."
+        )
+    return network.spec.classifier
 
 
 def _check_finite(logits: NDArray[Any], names: Sequence[str], batch: NDArray[Any]) -> None:

@@ -1,17 +1,37 @@
 """What an EfficientNet is: framework-free definitions that TensorFlow, PyTorch and the converter share."""
 
+from effnet_core.changes import (
+    classifier_of,
+    described,
+    ending,
+    with_classes,
+    with_in_channels,
+    without_background,
+    without_classifier,
+    without_head,
+)
 from effnet_core.counts import Counts, counts, multiply_adds, parameter_count, total_count
 from effnet_core.endpoints import block_parts, endpoints, reductions
-from effnet_core.errors import EffnetError, InvalidSpec, UnknownVariant
+from effnet_core.errors import EffnetError, InvalidOption, InvalidSpec, UnknownVariant
+from effnet_core.heads import (
+    Activation,
+    Classifier,
+    Head,
+    HiddenActivation,
+    HiddenDense,
+    HiddenDropout,
+    HiddenLayer,
+    HiddenNorm,
+    Pooling,
+)
 from effnet_core.mismatch import CheckpointMismatch, Misshapen, check_state
 from effnet_core.naming import canonical_name
 from effnet_core.options import (
-    InvalidOption,
     NormMode,
-    Pooling,
     UnknownEndpoint,
     checked_state,
     configured,
+    features_pooling,
     select_endpoints,
 )
 from effnet_core.padding import output_size, padding_amounts
@@ -26,17 +46,14 @@ from effnet_core.parameters import (
     parameters,
 )
 from effnet_core.recipes import RECIPES
-from effnet_core.resolve import block_count, preprocessing, resolve, with_classes
+from effnet_core.resolve import block_count, preprocessing, resolve
 from effnet_core.rounding import round_channels, round_repeats
 from effnet_core.serialization import from_json, to_json
 from effnet_core.spec import (
-    Activation,
     Block,
-    Classifier,
     CondMBConv,
     Family,
     FusedMBConv,
-    Head,
     Interpolation,
     MBConv,
     NetworkSpec,
@@ -63,6 +80,11 @@ __all__ = [
     "Family",
     "FusedMBConv",
     "Head",
+    "HiddenActivation",
+    "HiddenDense",
+    "HiddenDropout",
+    "HiddenLayer",
+    "HiddenNorm",
     "Initializer",
     "Interpolation",
     "InvalidOption",
@@ -91,9 +113,13 @@ __all__ = [
     "canonical_name",
     "check_state",
     "checked_state",
+    "classifier_of",
     "configured",
     "counts",
+    "described",
+    "ending",
     "endpoints",
+    "features_pooling",
     "from_json",
     "initializer",
     "multiply_adds",
@@ -110,4 +136,8 @@ __all__ = [
     "to_json",
     "total_count",
     "with_classes",
+    "with_in_channels",
+    "without_background",
+    "without_classifier",
+    "without_head",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from effnet_core.heads import Classifier, HiddenDense, HiddenNorm
 from effnet_core.padding import output_size
 from effnet_core.spec import CondMBConv, FusedMBConv, MBConv, NetworkSpec
 
@@ -64,14 +65,26 @@ def multiply_adds(spec: NetworkSpec, *, resolution: int | None = None) -> int:
 
 def _layers(spec: NetworkSpec, side: int) -> Iterator[_Layer]:
     """Of the whole network; `side` is the side of the input in pixels."""
-    stem, head, classifier = spec.stem, spec.head, spec.classifier
+    stem, head = spec.stem, spec.head
     side = _strided(spec, side, stem.kernel_size, stem.stride)
     yield _conv_norm(stem.kernel_size**2 * stem.in_channels, stem.out_channels, side)
     for block in spec.blocks:
         after = _strided(spec, side, block.kernel_size, block.stride)
         yield from _fused_layers(block, after) if isinstance(block, FusedMBConv) else _mbconv_layers(block, side, after)
         side = after
-    yield _conv_norm(head.in_channels, head.out_channels, side)
+    if head is not None:
+        yield _conv_norm(head.in_channels, head.out_channels, side)
+    if spec.classifier is not None:
+        yield from _classifier_layers(spec.classifier)
+
+
+def _classifier_layers(classifier: Classifier) -> Iterator[_Layer]:
+    for layer in classifier.hidden:
+        if isinstance(layer, HiddenNorm):
+            yield _Layer(0, 0, normalised=layer.channels)
+        elif isinstance(layer, HiddenDense):
+            kernel = layer.in_channels * layer.out_channels
+            yield _Layer(kernel, kernel, biases=layer.out_channels if layer.has_bias else 0)
     yield _dense(classifier.in_channels, classifier.num_classes)
 
 

@@ -9,8 +9,11 @@
 | `blocks.I` | the block's output |
 | `reduction_1` .. `reduction_5` | the last output before the resolution halves again, and the last block's |
 | `head` | after the head's activation |
-| `pooled` | the global average, (N, C) |
+| `pooled` | the global average, or maximum where the definition says so, (N, C) |
+| `hidden.I` | after a hidden layer between pooling and classifier, and its activation; (N, C) |
 | `logits` | (N, classes) |
+
+A network without classifier ends with `pooled`, one without head with its last block.
 """
 
 from __future__ import annotations
@@ -24,7 +27,11 @@ def endpoints(spec: NetworkSpec) -> tuple[str, ...]:
     for index, block in enumerate(spec.blocks):
         names += [f"blocks.{index}.{part}" for part in block_parts(block)]
         names.append(f"blocks.{index}")
-    return (*names, "head", "pooled", "logits")
+    if spec.head is not None:
+        names += ["head", "pooled"]
+    if spec.classifier is not None:
+        names += [*(f"hidden.{index}" for index in range(len(spec.classifier.hidden))), "logits"]
+    return tuple(names)
 
 
 def block_parts(block: Block) -> tuple[str, ...]:

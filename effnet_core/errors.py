@@ -11,3 +11,7 @@ class UnknownVariant(EffnetError):
 
 class InvalidSpec(EffnetError):
     """A network definition contradicts itself, or its JSON cannot be read."""
+
+
+class InvalidOption(EffnetError):
+    """An option has a value that it cannot have, or asks for what the network does not have."""

@@ -13,6 +13,7 @@ from enum import StrEnum
 from itertools import chain
 from math import prod, sqrt
 
+from effnet_core.heads import Classifier, HiddenDense, HiddenNorm
 from effnet_core.spec import Block, CondMBConv, FusedMBConv, MBConv, NetworkSpec
 
 
@@ -60,6 +61,8 @@ class Parameter:
     """Canonical path of the layer, such as blocks.3.depthwise.norm."""
     block: int | None
     """Index of the block, None outside blocks."""
+    hidden: int | None = None
+    """Index of the hidden layer, None elsewhere."""
     role: Role
     shape: tuple[int, ...]
     expert_shape: tuple[int, ...] | None = None
@@ -72,7 +75,9 @@ class Parameter:
 
     @property
     def part(self) -> str:
-        """The layer's path without the block's index: depthwise.norm, or stem.conv outside blocks."""
+        """The layer's path without indices: depthwise.norm in a block, stem.conv, hidden."""
+        if self.hidden is not None:
+            return "hidden"
         return self.layer if self.block is None else self.layer.split(".", 2)[2]
 
     @property
@@ -111,8 +116,23 @@ def block_parameters(index: int, block: Block) -> Iterator[Parameter]:
 
 def head_parameters(spec: NetworkSpec) -> Iterator[Parameter]:
     """The tensors behind the last block."""
-    head, classifier = spec.head, spec.classifier
-    yield from _conv_norm("head", None, 1, head.in_channels, head.out_channels)
+    if spec.head is not None:
+        yield from _conv_norm("head", None, 1, spec.head.in_channels, spec.head.out_channels)
+    if spec.classifier is not None:
+        yield from _classifier(spec.classifier)
+
+
+def _classifier(classifier: Classifier) -> Iterator[Parameter]:
+    for index, layer in enumerate(classifier.hidden):
+        path = f"hidden.{index}"
+        if isinstance(layer, HiddenDense):
+            shape = (layer.in_channels, layer.out_channels)
+            yield Parameter(layer=path, block=None, hidden=index, role=Role.DENSE, shape=shape)
+            if layer.has_bias:
+                yield Parameter(layer=path, block=None, hidden=index, role=Role.BIAS, shape=shape[1:])
+        elif isinstance(layer, HiddenNorm):
+            for role in NORM_ROLES:
+                yield Parameter(layer=path, block=None, hidden=index, role=role, shape=(layer.channels,))
     shape = (classifier.in_channels, classifier.num_classes)
     yield Parameter(layer="classifier", block=None, role=Role.DENSE, shape=shape)
     yield Parameter(layer="classifier", block=None, role=Role.BIAS, shape=shape[1:])

@@ -8,17 +8,15 @@ from functools import partial
 from typing import TypedDict
 
 from effnet_core.errors import InvalidSpec
+from effnet_core.heads import Activation, Classifier, Head
 from effnet_core.naming import canonical_name
 from effnet_core.recipes import RECIPES, Recipe
 from effnet_core.rounding import round_channels, round_repeats, squeeze_width
 from effnet_core.spec import (
-    Activation,
     Block,
-    Classifier,
     CondMBConv,
     Family,
     FusedMBConv,
-    Head,
     MBConv,
     NetworkSpec,
     Padding,
@@ -57,8 +55,8 @@ def resolve(
     Source: tensorflow/tpu models/official/efficientnet/efficientnet_model.py and efficientnet_builder.py,
     google/automl efficientnetv2/effnetv2_model.py.
 
-    >>> resolve("b0").head.out_channels
-    1280
+    >>> resolve("b0").blocks[-1].out_channels
+    320
     """
     official = canonical_name(name)
     variant = VARIANTS[official]
@@ -103,7 +101,7 @@ def resolve(
         classifier=Classifier(
             in_channels=head.out_channels,
             num_classes=classes,
-            label_offset=_label_offset(table, classes),
+            label_offset=table.label_offset_of(classes),
             dropout_rate=variant.dropout_rate if dropout_rate is None else float(dropout_rate),
         ),
         preprocessing=preprocessing(
@@ -127,12 +125,6 @@ def preprocessing(recipe: str, *, resolution: int) -> Preprocessing:
     )
 
 
-def with_classes(spec: NetworkSpec, num_classes: int) -> NetworkSpec:
-    """The same network with another number of classes."""
-    offset = _label_offset(FAMILIES[spec.family], num_classes)
-    return replace(spec, classifier=replace(spec.classifier, num_classes=num_classes, label_offset=offset))
-
-
 def block_count(name: str, *, depth: float) -> int:
     """Number of blocks that a variant has at a depth coefficient; quicker than resolving it."""
     variant = VARIANTS[canonical_name(name)]
@@ -146,11 +138,6 @@ def _repeats(table: FamilyTable, stages: tuple[Stage, ...], *, depth: float) -> 
         stage.repeats if index in ends else round_repeats(stage.repeats, depth=depth)
         for index, stage in enumerate(stages)
     ]
-
-
-def _label_offset(table: FamilyTable, num_classes: int) -> int:
-    """Only a classifier with the family's own number of classes is known to begin with the background."""
-    return table.label_offset if num_classes == table.num_classes else 0
 
 
 @dataclass(frozen=True, kw_only=True)

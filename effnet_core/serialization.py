@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import types
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from effnet_core.errors import InvalidSpec
+from effnet_core.heads import HiddenLayer
 from effnet_core.spec import Block, NetworkSpec
 
 VERSION = 1
@@ -38,7 +39,7 @@ def from_json(text: str) -> NetworkSpec:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        kind = {"kind": type(value).__name__} if isinstance(value, Block) else {}
+        kind = {"kind": type(value).__name__} if isinstance(value, Block | HiddenLayer) else {}
         return kind | {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in cast("tuple[Any, ...]", value)]
@@ -50,17 +51,17 @@ def _built(kind: Any, value: Any, where: str) -> Any:
         return _dataclass(cast("type", kind), value, where)
     if get_origin(kind) is tuple:
         return _tuple(get_args(kind), value, where)
-    if kind == Block:
-        return _block(value, where)
+    if kind in (Block, HiddenLayer):
+        return _of_kind(get_args(kind), value, where)
     if get_origin(kind) in (types.UnionType, Union):
         present = next(option for option in get_args(kind) if option is not type(None))
         return None if value is None else _built(present, value, where)
     return _leaf(kind, value, where)
 
 
-def _block(value: Any, where: str) -> Any:
-    """Blocks are of several kinds, so each says its own."""
-    kinds = {kind.__name__: kind for kind in get_args(Block)}
+def _of_kind(options: tuple[type, ...], value: Any, where: str) -> Any:
+    """Blocks and hidden layers are of several kinds, so each says its own."""
+    kinds = {kind.__name__: kind for kind in options}
     given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     if given.get("kind") not in kinds:
         raise InvalidSpec(f"{where}.kind is {given.get('kind')!r}; expected one of {', '.join(kinds)}.")
@@ -85,10 +86,12 @@ def _dataclass(kind: type, value: Any, where: str) -> Any:
         raise InvalidSpec(f"{where} is {type(value).__name__}; expected an object.")
     given = cast("dict[str, Any]", value)
     hints = get_type_hints(kind)
-    missing, unknown = sorted(hints.keys() - given.keys()), sorted(given.keys() - hints.keys())
+    # Fields that came later have defaults, so that older files can still be read.
+    optional = {field.name for field in fields(kind) if field.default is not MISSING}
+    missing, unknown = sorted(hints.keys() - given.keys() - optional), sorted(given.keys() - hints.keys())
     if missing or unknown:
         raise InvalidSpec(f"{where}: missing fields {missing}, unknown fields {unknown}.")
-    return kind(**{name: _built(hints[name], given[name], f"{where}.{name}") for name in hints})
+    return kind(**{name: _built(hints[name], given[name], f"{where}.{name}") for name in hints if name in given})
 
 
 def _tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:

@@ -6,11 +6,12 @@ pixels, rates are probabilities in [0, 1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 
+from effnet_core.consistency import problems
 from effnet_core.errors import InvalidSpec
+from effnet_core.heads import Activation, Classifier, Head
 
 
 class Family(StrEnum):
@@ -21,14 +22,6 @@ class Family(StrEnum):
     EDGETPU = "efficientnet-edgetpu"
     CONDCONV = "efficientnet-condconv"
     V2 = "efficientnetv2"
-
-
-class Activation(StrEnum):
-    """The non-linearity after a normalisation."""
-
-    SWISH = "swish"
-    RELU6 = "relu6"
-    RELU = "relu"
 
 
 class Rounding(StrEnum):
@@ -140,26 +133,6 @@ Block = MBConv | FusedMBConv | CondMBConv
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head:
-    """The last 1x1 convolution, normalisation and activation, before pooling."""
-
-    in_channels: int
-    out_channels: int
-    activation: Activation
-
-
-@dataclass(frozen=True, kw_only=True)
-class Classifier:
-    """Global average pooling, dropout and one dense layer."""
-
-    in_channels: int
-    num_classes: int
-    label_offset: int
-    """Classes before the first ImageNet label: 1 where class 0 is the background."""
-    dropout_rate: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Preprocessing:
     """What a checkpoint expects to have been done to an image: x = (pixel - mean) / scale, pixels in 0..255, RGB."""
 
@@ -195,75 +168,13 @@ class NetworkSpec:
     norm: Norm
     stem: Stem
     blocks: tuple[Block, ...]
-    head: Head
-    classifier: Classifier
+    head: Head | None
+    """None: the network ends with its last block, as encoders do; then it has no classifier either."""
+    classifier: Classifier | None
+    """None: the network ends with the head and gives features."""
     preprocessing: Preprocessing
 
     def __post_init__(self) -> None:
-        problems = _problems(self)
-        if problems:
-            raise InvalidSpec(f"The definition of {self.name!r} contradicts itself: " + "; ".join(problems) + ".")
-
-
-def _problems(spec: NetworkSpec) -> list[str]:
-    givers, takers = (spec.stem, *spec.blocks, spec.head), (*spec.blocks, spec.head, spec.classifier)
-    found = _out_of_range((*givers, spec.classifier))
-    if not spec.blocks:
-        return [*found, "it has no blocks"]
-    for index, (giver, taker) in enumerate(zip(givers, takers, strict=True)):
-        given, taken = giver.out_channels, taker.in_channels
-        if given != taken:
-            names = _title(giver, index), _title(taker, index + 1)
-            found.append(f"{names[0]} gives {given} channels, {names[1]} takes {taken}")
-    for index, block in enumerate(spec.blocks):
-        if block.has_residual and (block.stride != 1 or block.in_channels != block.out_channels):
-            found.append(f"block {index} has a residual, but its input and output differ in shape")
-        if not block.has_expansion and block.expanded_channels != block.in_channels:
-            found.append(f"block {index} has no expansion, but expanded_channels differs from in_channels")
-    return found
-
-
-_Part = Stem | Block | Head | Classifier
-
-
-def _out_of_range(parts: tuple[_Part, ...]) -> list[str]:
-    found: list[str] = []
-    for index, part in enumerate(parts):
-        counts, rates = _checked_fields(type(part))
-        for field in counts:
-            value = getattr(part, field)
-            if value is not None and value < 1:
-                found.append(f"{field} of the {_title(part, index)} is {value}, expected at least 1")
-        for field in rates:
-            value = getattr(part, field)
-            if not 0 <= value < 1:
-                found.append(f"{field} of the {_title(part, index)} is {value}, expected a number in [0, 1)")
-    return found
-
-
-def _title(part: _Part, index: int) -> str:
-    """What people call a part; `index` counts from the stem."""
-    return f"block {index - 1}" if isinstance(part, InvertedBottleneck) else type(part).__name__.lower()
-
-
-@cache
-def _checked_fields(kind: type[_Part]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The fields of a part that are counts, and those that are rates."""
-    names = [field.name for field in fields(kind)]
-    return tuple(name for name in names if name in _COUNTS), tuple(name for name in names if name in _RATES)
-
-
-_COUNTS = frozenset(
-    {
-        "stage",
-        "kernel_size",
-        "stride",
-        "in_channels",
-        "expanded_channels",
-        "out_channels",
-        "squeeze_channels",
-        "num_experts",
-        "num_classes",
-    }
-)
-_RATES = frozenset({"drop_connect_rate", "dropout_rate"})
+        found = problems(self)
+        if found:
+            raise InvalidSpec(f"The definition of {self.name!r} contradicts itself: " + "; ".join(found) + ".")

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from effnet_core.spec import Activation, Family, Norm, Rounding
+from effnet_core.heads import Activation
+from effnet_core.spec import Family, Norm, Rounding
 
 
 class Kind(StrEnum):
@@ -55,6 +56,10 @@ class FamilyTable:
     """Classes before the first ImageNet label: 1 where class 0 is the background."""
     head_channels: int = 1280
     drop_connect_rate: float = 0.2
+
+    def label_offset_of(self, num_classes: int) -> int:
+        """Only a classifier with the family's own number of classes is known to begin with the background."""
+        return self.label_offset if num_classes == self.num_classes else 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,13 @@ from effnet_core import (
 from effnet_tf._keras import Tensor, keras
 from effnet_tf.condconv import CondDepthwiseConv2D, CondPointwiseConv2D
 
-ACTIVATIONS = {Activation.SWISH: "silu", Activation.RELU6: "relu6", Activation.RELU: "relu"}
+ACTIVATIONS = {
+    Activation.SWISH: "silu",
+    Activation.RELU6: "relu6",
+    Activation.RELU: "relu",
+    Activation.TANH: "tanh",
+    Activation.SIGMOID: "sigmoid",
+}
 """Keras' names, which a saved model holds."""
 
 _CHANNELS_LAST = "channels_last"
@@ -104,12 +110,13 @@ class Layers:
             dtype=self.dtype,
         )(x)
 
-    def norm(self, x: Tensor, name: str) -> Tensor:
-        """Batch normalisation; what Keras calls momentum is the decay."""
+    def norm(self, x: Tensor, name: str, *, rule: Norm | None = None) -> Tensor:
+        """Batch normalisation, by default as in the whole network; what Keras calls momentum is the decay."""
+        chosen = self.norm_rule if rule is None else rule
         return keras.layers.BatchNormalization(
             axis=-1,
-            momentum=self.norm_rule.decay,
-            epsilon=self.norm_rule.epsilon,
+            momentum=chosen.decay,
+            epsilon=chosen.epsilon,
             # Keras runs a norm that is not trainable with its moving statistics, in training too.
             trainable=self.norm_mode is not NormMode.FROZEN,
             name=name,
@@ -124,6 +131,18 @@ class Layers:
             kernel_initializer=self._initializer(kernel),
             name=name,
             dtype=self.dtype.variable_dtype,
+        )(x)
+
+    def hidden_dense(self, x: Tensor, name: str, *, activation: Activation | None) -> Tensor:
+        """A dense layer between pooling and classifier, with its activation."""
+        kernel = self.parameters[f"{name}.kernel"]
+        return keras.layers.Dense(
+            units=kernel.shape[1],
+            activation=None if activation is None else ACTIVATIONS[activation],
+            use_bias=f"{name}.bias" in self.parameters,
+            kernel_initializer=self._initializer(kernel),
+            name=name,
+            dtype=self.dtype,
         )(x)
 
     def mixture(self, x: Tensor, name: str) -> Tensor:
@@ -168,6 +187,10 @@ class Layers:
         return keras.layers.GlobalAveragePooling2D(
             data_format=_CHANNELS_LAST, keepdims=keepdims, name=name, dtype=self.dtype
         )(x)
+
+    def maximum(self, x: Tensor, name: str) -> Tensor:
+        """The largest value over height and width: (N, C)."""
+        return keras.layers.GlobalMaxPooling2D(data_format=_CHANNELS_LAST, name=name, dtype=self.dtype)(x)
 
     def multiply(self, x: Tensor, y: Tensor, name: str) -> Tensor:
         """The product, sizes of 1 repeated."""

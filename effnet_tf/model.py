@@ -11,9 +11,20 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from effnet_core import InvalidOption, NetworkSpec, NormMode, Pooling, checked_state, configured, select_endpoints
+from effnet_core import (
+    InvalidOption,
+    NetworkSpec,
+    NormMode,
+    Pooling,
+    checked_state,
+    configured,
+    features_pooling,
+    select_endpoints,
+    without_classifier,
+)
 from effnet_tf._keras import Model, Tensor, keras
 from effnet_tf.blocks import build_block
+from effnet_tf.hidden import build_hidden
 from effnet_tf.layers import Layers
 from effnet_tf.weights import load_state
 
@@ -28,7 +39,7 @@ def create_model(
     num_classes: int | None = None,
     in_channels: int | None = None,
     include_top: bool = True,
-    pooling: Pooling = Pooling.AVERAGE,
+    pooling: Pooling | None = None,
     dropout_rate: float | None = None,
     drop_connect_rate: float | None = None,
     endpoints: Sequence[str] | None = None,
@@ -40,9 +51,10 @@ def create_model(
     """The network `network`, a variant's name or a definition, with `weights` or freshly initialised.
 
     The model takes normalised images (N, H, W, C) of any height and width, or of `input_size` (height, width) in
-    pixels, and gives logits (N, classes); with `include_top=False` it has no classifier and gives the features of the
-    head as `pooling` says; with `endpoints` it gives a dictionary of those (`effnet_core.endpoints`, and
-    `reduction_1` and so on) and has only the layers that they need.
+    pixels, and gives logits (N, classes). With `include_top=False`, and where the definition has no classifier, it
+    gives the features of the head as `pooling` says (None: as the definition pools for its classifier, else their
+    average), or those of the last block where the definition has no head. With `endpoints` it gives a dictionary of
+    those (`effnet_core.endpoints`, and `reduction_1` and so on) and has only the layers that they need.
 
     `weights` is a canonical state in TensorFlow's layouts, as `load_state` takes it; tensors of layers that the model
     does not have, such as the classifier's with `include_top=False`, are accepted and not used. Options that are None
@@ -65,32 +77,39 @@ def create_model(
     policy = _policy(dtype)
     size = (None, None) if input_size is None else _checked_size(input_size)
     image = keras.Input(shape=(*size, spec.stem.in_channels), dtype=policy.variable_dtype, name="image")
+    has_top = include_top and spec.classifier is not None
+    # With a classifier the definition says how its input is pooled.
+    kind = features_pooling(spec, None if has_top else pooling)
     layers = Layers.of(spec, norm_mode=NormMode(norm_mode), dtype=policy, seed=seed)
-    tensors = _forward(layers, image, spec, include_top=include_top)
+    tensors = _forward(layers, image, spec if has_top else without_classifier(spec), pooling=kind)
     outputs: Tensor | dict[str, Tensor]
     if endpoints is not None:
         chosen = select_endpoints(spec, endpoints, include_top=include_top)
         outputs = {name: tensors[endpoint] for name, endpoint in chosen.items()}
-    elif include_top:
-        outputs = tensors["logits"]
+    elif kind is Pooling.NONE and spec.head is not None:
+        outputs = tensors["head"]
     else:
-        outputs = tensors["head" if Pooling(pooling) is Pooling.NONE else "pooled"]
+        outputs = tensors[next(reversed(tensors))]
     model: Model = keras.Model(image, outputs, name=spec.name)
     if weights is not None:
         load_state(model, spec, checked_state(weights))
     return model
 
 
-def _forward(layers: Layers, image: Tensor, spec: NetworkSpec, *, include_top: bool) -> dict[str, Tensor]:
-    """Every endpoint by name, in forward order."""
+def _forward(layers: Layers, image: Tensor, spec: NetworkSpec, *, pooling: Pooling) -> dict[str, Tensor]:
+    """Every endpoint by name, in forward order. Without a classifier the features are pooled as `pooling` says."""
     x = layers.conv_norm(image, "stem", stride=spec.stem.stride, activation=spec.stem.activation)
     tensors = {"stem": x}
     for index, block in enumerate(spec.blocks):
         tensors |= build_block(layers, x, f"blocks.{index}", block)
         x = tensors[f"blocks.{index}"]
-    x = tensors["head"] = layers.conv_norm(x, "head", activation=spec.head.activation)
-    x = tensors["pooled"] = layers.average(x, "pooled")  # (N, H, W, C) -> (N, C)
-    if include_top:
+    if spec.head is not None:
+        x = tensors["head"] = layers.conv_norm(x, "head", activation=spec.head.activation)
+        pool = layers.maximum if pooling is Pooling.MAX else layers.average
+        x = tensors["pooled"] = pool(x, "pooled")  # (N, H, W, C) -> (N, C)
+    if spec.classifier is not None:
+        for index, layer in enumerate(spec.classifier.hidden):
+            x = tensors[f"hidden.{index}"] = build_hidden(layers, x, f"hidden.{index}", layer)
         if spec.classifier.dropout_rate > 0:
             x = layers.dropout(x, "dropout", rate=spec.classifier.dropout_rate)
         tensors["logits"] = layers.dense(x, "classifier")

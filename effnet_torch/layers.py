@@ -89,6 +89,10 @@ def activation_layer(activation: Activation) -> nn.Module:
             return nn.ReLU6()
         case Activation.RELU:
             return nn.ReLU()
+        case Activation.TANH:
+            return nn.Tanh()
+        case Activation.SIGMOID:
+            return nn.Sigmoid()
 
 
 class ConvNorm(nn.Module):
@@ -114,6 +118,14 @@ class FrozenBatchNorm2d(nn.BatchNorm2d):
         return super().train(False)
 
 
+class FrozenBatchNorm1d(nn.BatchNorm1d):
+    """The same for (N, C)."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Whatever the mode of the model, evaluation."""
+        return super().train(False)
+
+
 def freeze_norms(model: nn.Module) -> None:
     """Put a frozen normalisation, whose gamma and beta get no gradient, in the place of each.
 
@@ -121,8 +133,9 @@ def freeze_norms(model: nn.Module) -> None:
     """
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm2d):
-                frozen = FrozenBatchNorm2d(child.num_features, eps=child.eps, momentum=child.momentum)
+            if isinstance(child, nn.BatchNorm2d | nn.BatchNorm1d):
+                kind = FrozenBatchNorm2d if isinstance(child, nn.BatchNorm2d) else FrozenBatchNorm1d
+                frozen = kind(child.num_features, eps=child.eps, momentum=child.momentum)
                 setattr(parent, name, frozen.eval().requires_grad_(False))
 
 

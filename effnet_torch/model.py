@@ -9,9 +9,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from effnet_core import InvalidOption, NetworkSpec, NormMode, Pooling, checked_state, configured, select_endpoints
+from effnet_core import (
+    Classifier,
+    InvalidOption,
+    NetworkSpec,
+    NormMode,
+    Pooling,
+    checked_state,
+    configured,
+    features_pooling,
+    select_endpoints,
+)
 from effnet_torch.blocks import build_block
 from effnet_torch.errors import UnavailableDevice, UnknownDtype
+from effnet_torch.hidden import build_hidden
 from effnet_torch.layers import ConvNorm, PaddedConv2d, freeze_norms
 from effnet_torch.recording import Recorder
 from effnet_torch.weights import initialize, load_state
@@ -25,10 +36,11 @@ DTYPES: Mapping[str, torch.dtype] = {
 
 
 class EfficientNet(nn.Module):
-    """A network as its definition says: `stem`, `blocks`, `head`, `classifier`; the module paths are canonical names.
+    """A network as its definition says; the module paths are canonical names.
 
-    Without its classifier (`include_top=False`) it gives features, pooled or spatial. With `endpoints` it gives a
-    dictionary of those values, in that order, and runs no further than they need.
+    These are `stem`, `blocks`, `head`, `hidden` and `classifier`, the last three where the definition has them. Without
+    its classifier (`include_top=False`, or by definition) it gives features, pooled or spatial. With `endpoints` it
+    gives a dictionary of those values, in that order, and runs no further than they need.
     """
 
     def __init__(
@@ -36,14 +48,16 @@ class EfficientNet(nn.Module):
         spec: NetworkSpec,
         *,
         include_top: bool = True,
-        pooling: Pooling = Pooling.AVERAGE,
+        pooling: Pooling | None = None,
         endpoints: Sequence[str] | None = None,
         norm_mode: NormMode = NormMode.TRAINED,
     ) -> None:
         super().__init__()
         stem, head, norm = spec.stem, spec.head, spec.norm
+        top = spec.classifier if include_top else None
         self.spec = spec
-        self.pooling = pooling
+        # With a classifier the definition says how its input is pooled.
+        self.pooling = features_pooling(spec, pooling if top is None else None)
         self.endpoints = None if endpoints is None else select_endpoints(spec, endpoints, include_top=include_top)
         conv = PaddedConv2d(
             stem.in_channels,
@@ -57,19 +71,24 @@ class EfficientNet(nn.Module):
             build_block(block, path=f"blocks.{index}", norm=norm, padding=spec.padding)
             for index, block in enumerate(spec.blocks)
         )
-        conv = PaddedConv2d(head.in_channels, head.out_channels, kernel_size=1)
-        self.head = ConvNorm(conv, norm=norm, activation=head.activation)
-        self.dropout = nn.Dropout(spec.classifier.dropout_rate)
-        self.classifier: nn.Linear | None = None
-        if include_top:
-            self.classifier = nn.Linear(spec.classifier.in_channels, spec.classifier.num_classes)
+        self.head: ConvNorm | None = None
+        if head is not None:
+            conv = PaddedConv2d(head.in_channels, head.out_channels, kernel_size=1)
+            self.head = ConvNorm(conv, norm=norm, activation=head.activation)
+        self._add_classifier(top)
         if NormMode(norm_mode) is NormMode.FROZEN:
             freeze_norms(self)
+
+    def _add_classifier(self, top: Classifier | None) -> None:
+        """Hidden layers, dropout and the last dense layer."""
+        self.hidden = nn.ModuleList(build_hidden(layer) for layer in (() if top is None else top.hidden))
+        self.dropout = nn.Dropout(0.0 if top is None else top.dropout_rate)
+        self.classifier = None if top is None else nn.Linear(top.in_channels, top.num_classes)
 
     def forward(self, images: Tensor) -> Tensor | dict[str, Tensor]:
         """(N, C, H, W), normalised as the definition's preprocessing says, any H and W -> logits, (N, classes).
 
-        Without the classifier: pooled features (N, C), or spatial ones (N, C, H / 32, W / 32) rounded up. With
+        Without classifier: pooled features (N, C), or spatial ones (N, C, H / 32, W / 32) rounded up. With
         endpoints: their values by name. Raises `InvalidOption` for images of another shape.
         """
         if images.ndim != 4 or images.shape[1] != self.spec.stem.in_channels:
@@ -92,14 +111,19 @@ class EfficientNet(nn.Module):
             x = block(x, record)
         if record.complete:
             return x
+        if self.head is None:
+            return x
         x = self.head(x)
         record.keep("head", x)
         if self.classifier is None and self.endpoints is None and self.pooling is Pooling.NONE:
             return x
-        x = x.mean((2, 3))  # (N, C, H, W) -> (N, C)
+        x = x.amax((2, 3)) if self.pooling is Pooling.MAX else x.mean((2, 3))  # (N, C, H, W) -> (N, C)
         record.keep("pooled", x)
         if self.classifier is None:
             return x
+        for index, layer in enumerate(self.hidden):
+            x = layer(x)
+            record.keep(f"hidden.{index}", x)
         x = self.classifier(self.dropout(x))
         record.keep("logits", x)
         return x
@@ -112,7 +136,7 @@ def create_model(
     num_classes: int | None = None,
     in_channels: int | None = None,
     include_top: bool = True,
-    pooling: Pooling = Pooling.AVERAGE,
+    pooling: Pooling | None = None,
     dropout_rate: float | None = None,
     drop_connect_rate: float | None = None,
     endpoints: Sequence[str] | None = None,
@@ -126,7 +150,9 @@ def create_model(
     The model is in training mode, like every new PyTorch module: call `.eval()` before using it for inference.
 
     What is None stays as the definition says. `drop_connect_rate` is re-scaled for every block: rate * index / blocks.
-    `pooling` acts with `include_top=False`. `endpoints` are names of `effnet_core.endpoints` or `reduction_1` to
+    With `include_top=False`, and where the definition has no classifier, the model gives the features of the head as
+    `pooling` says (None: as the definition pools for its classifier, else their average), or those of the last block
+    where the definition has no head. `endpoints` are names of `effnet_core.endpoints` or `reduction_1` to
     `reduction_5`; the model then gives a dictionary. `dtype` is float32, float64, bfloat16 or float16. With `seed` the
     fresh values are reproducible and PyTorch's global generator is not touched.
 

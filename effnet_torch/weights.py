@@ -99,7 +99,7 @@ def initialize(model: nn.Module, spec: NetworkSpec, *, seed: int | None = None) 
 
 
 def _targets(model: nn.Module, spec: NetworkSpec) -> list[tuple[Parameter, Tensor]]:
-    """Every tensor that model and definition share, in forward order; only the classifier may be absent in the model.
+    """Every tensor that model and definition share, in forward order; the model may lack hidden layers and classifier.
 
     Raises `CheckpointMismatch` when they differ otherwise.
     """
@@ -120,10 +120,10 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _absent(model: nn.Module, spec: NetworkSpec) -> frozenset[str]:
-    """Canonical names of the classifier's tensors where the model was built without it."""
+    """Canonical names of the tensors of hidden layers and classifier where the model was built without them."""
     if any(name == "classifier" for name, _ in model.named_children()):
         return frozenset()
-    return frozenset(parameter.name for parameter in parameters(spec) if parameter.layer == "classifier")
+    return frozenset(parameter.name for parameter in parameters(spec) if parameter.part in ("hidden", "classifier"))
 
 
 def _path(parameter: Parameter) -> str:

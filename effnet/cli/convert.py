@@ -103,7 +103,7 @@ def _document(report: "ConversionReport") -> dict[str, object]:
             "name": spec.name,
             "width": spec.width,
             "depth": spec.depth,
-            "num_classes": spec.classifier.num_classes,
+            "num_classes": None if spec.classifier is None else spec.classifier.num_classes,
             "recipe": spec.preprocessing.recipe,
         },
         "tensors": report.tensors,

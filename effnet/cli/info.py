@@ -11,7 +11,7 @@ from effnet.cli.output import say, say_table
 from effnet.cli.sources import SourceFlags, with_source_flags
 
 if TYPE_CHECKING:
-    from effnet_core import Block, NetworkSpec
+    from effnet_core import Block, Classifier, HiddenLayer, NetworkSpec
 
 
 @with_source_flags
@@ -33,7 +33,7 @@ def info(
       effnet info b0 --width 0.5 --num-classes 10
       effnet info checkpoints/model.ckpt-1234 --json
     """
-    from effnet_core import to_json
+    from effnet_core import ending, to_json
 
     fetch_source(network)
     found = effnet.info(network, options=source.options())
@@ -44,12 +44,13 @@ def info(
     for note in found.notes:
         say(note)
     resolution = spec.preprocessing.resolution
-    first = ", the first is the background" if spec.classifier.label_offset else ""
-    say(f"{spec.name}: width {spec.width:g}, depth {spec.depth:g}, {spec.classifier.num_classes} classes{first}")
+    first = ", the first is the background" if spec.classifier is not None and spec.classifier.label_offset else ""
+    say(f"{spec.name}: width {spec.width:g}, depth {spec.depth:g}, {ending(spec)}{first}")
     say(f"{found.parameters:,} parameters, {found.total:,} numbers with the moving statistics")
     say(f"{found.multiply_adds / 1e9:.3f} G multiply-adds for one image of {resolution} x {resolution} pixels")
     say(f"padding {spec.padding}, norm epsilon {spec.norm.epsilon:g} and decay {spec.norm.decay:g}")
-    say(f"dropout {spec.classifier.dropout_rate:g}")
+    if spec.classifier is not None:
+        say(f"dropout {spec.classifier.dropout_rate:g}, pooling {spec.classifier.pooling}")
     say(_preprocessing(spec))
     columns = (
         "layer",
@@ -79,15 +80,38 @@ def _preprocessing(spec: "NetworkSpec") -> str:
 
 
 def _rows(spec: "NetworkSpec") -> Iterator[tuple[str, ...]]:
-    stem, head = spec.stem, spec.head
+    stem = spec.stem
     side = _after(spec, spec.preprocessing.resolution, stem.kernel_size, stem.stride)
     yield _row("stem", stem.kernel_size, stem.stride, stem.in_channels, stem.out_channels, side)
     for index, block in enumerate(spec.blocks):
         side = _after(spec, side, block.kernel_size, block.stride)
         yield _block_row(f"blocks.{index}", block, side)
-    yield _row("head", 1, 1, head.in_channels, head.out_channels, side)
-    classifier = spec.classifier
+    if spec.head is not None:
+        yield _row("head", 1, 1, spec.head.in_channels, spec.head.out_channels, side)
+    if spec.classifier is not None:
+        yield from _classifier_rows(spec.classifier)
+
+
+def _classifier_rows(classifier: "Classifier") -> Iterator[tuple[str, ...]]:
+    for index, layer in enumerate(classifier.hidden):
+        widths = vars(layer)
+        inputs, outputs = (str(widths.get(name, "")) for name in ("in_channels", "out_channels"))
+        yield (f"hidden.{index}", _hidden_kind(layer), "", "", inputs, "", "", outputs, "", "", "")
     yield ("classifier", "", "", "", str(classifier.in_channels), "", "", str(classifier.num_classes), "", "", "")
+
+
+def _hidden_kind(layer: "HiddenLayer") -> str:
+    from effnet_core import HiddenActivation, HiddenDense, HiddenDropout, HiddenNorm
+
+    match layer:
+        case HiddenDense():
+            return "dense" if layer.activation is None else f"dense, {layer.activation}"
+        case HiddenNorm():
+            return f"norm, epsilon {layer.epsilon:g}"
+        case HiddenActivation():
+            return layer.activation.value
+        case HiddenDropout():
+            return f"dropout {layer.dropout_rate:g}"
 
 
 def _row(name: str, kernel: int, stride: int, inputs: int, outputs: int, side: int) -> tuple[str, ...]:

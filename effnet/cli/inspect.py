@@ -61,7 +61,7 @@ def _document(found: "Inspection") -> dict[str, object]:
             "name": spec.name,
             "width": spec.width,
             "depth": spec.depth,
-            "num_classes": spec.classifier.num_classes,
+            "num_classes": None if spec.classifier is None else spec.classifier.num_classes,
             "in_channels": spec.stem.in_channels,
             "resolution": spec.preprocessing.resolution,
             "recipe": spec.preprocessing.recipe,
@@ -77,13 +77,15 @@ def _document(found: "Inspection") -> dict[str, object]:
 
 
 def _summary(found: "Inspection") -> None:
+    from effnet_core import ending
+
     spec = found.network.spec
     used = [tensor for tensor in found.tensors if tensor.canonical is not None]
     say(f"file          {found.path}")
     say(f"format        {found.format}")
     say(f"naming        {found.dialect} ({found.title})")
     say(f"network       {spec.name}, width {spec.width:g}, depth {spec.depth:g}, {len(spec.blocks)} blocks")
-    say(f"classes       {spec.classifier.num_classes}")
+    say(f"ending        {ending(spec)}")
     say(f"parameters    {found.network.parameters:,}")
     say(f"tensors       {_amount(found.tensors)}, of the network {_amount(used)}")
     say(f"types         {_types(found.tensors)}")

@@ -17,7 +17,7 @@ from effnet.frameworks import import_frameworks
 from effnet.inputs import batches, check_array, classify, random_input
 from effnet.loading import HOME, load_network
 from effnet.parity_engine.compare import Array, Comparison, Limits, Outputs, compare
-from effnet.parity_engine.specs import check_comparable
+from effnet.parity_engine.specs import check_comparable, common_endpoints
 from effnet_core import NetworkSpec, endpoints
 
 _BATCH = 8
@@ -100,10 +100,11 @@ def parity(
     backend_a = named_a or _usual_backend(network_a, Backend.TF)
     backend_b = named_b or _usual_backend(network_b, Backend.TORCH)
     notes = check_comparable(network_a.spec, network_b.spec)
+    names = common_endpoints(network_a.spec, network_b.spec)
     batch, description = _input(RandomInput() if inputs is None else inputs, network_a.spec)
     import_frameworks([backend_a, backend_b])
-    outputs_a = run(network_a, batch, backend=backend_a, device=where)
-    outputs_b = run(network_b, batch, backend=backend_b, device=where)
+    outputs_a = run(network_a, batch, backend=backend_a, device=where, names=names)
+    outputs_b = run(network_b, batch, backend=backend_b, device=where, names=names)
     return ParityReport(
         a=_side(network_a, backend_a),
         b=_side(network_b, backend_b),
@@ -114,13 +115,19 @@ def parity(
     )
 
 
-def run(network: Network, batch: Array, *, backend: Backend, device: Device = Device.CPU) -> Outputs:
-    """Every endpoint of a network in float32 and in float64."""
+def run(
+    network: Network,
+    batch: Array,
+    *,
+    backend: Backend,
+    device: Device = Device.CPU,
+    names: tuple[str, ...] | None = None,
+) -> Outputs:
+    """The endpoints `names` of a network in float32 and in float64; None: every one."""
+    chosen = endpoints(network.spec) if names is None else names
     results: dict[Precision, dict[str, Array]] = {}
     for precision in Precision:
-        with runner(
-            network, endpoints=endpoints(network.spec), backend=backend, precision=precision, device=device
-        ) as forward:
+        with runner(network, endpoints=chosen, backend=backend, precision=precision, device=device) as forward:
             results[precision] = forward(batch)
     return Outputs(float32=results[Precision.FLOAT32], float64=results[Precision.FLOAT64])
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from effnet.errors import IncomparableNetworks
-from effnet_core import NetworkSpec, endpoints, to_json
+from effnet_core import NetworkSpec, ending, endpoints, to_json, without_classifier, without_head
 
 _SHAPING = frozenset(
     {"stride", "in_channels", "out_channels", "expanded_channels", "num_classes", "has_expansion", "squeeze_channels"}
@@ -32,15 +32,37 @@ def differences(a: NetworkSpec, b: NetworkSpec) -> dict[str, str]:
 def check_comparable(a: NetworkSpec, b: NetworkSpec) -> tuple[str, ...]:
     """What the definitions differ in, one sentence each, where their intermediates can still be compared.
 
-    Raises `IncomparableNetworks`, listing the differences, where they cannot.
+    A network that ends earlier than the other is compared up to its end. Raises `IncomparableNetworks`, listing the
+    differences, where they cannot be compared.
     """
+    (a, b), cut = _with_common_end(a, b), _cut_note(a, b)
     found = differences(a, b)
     if len(a.blocks) != len(b.blocks):
         raise _incomparable(a, b, [f"number of blocks: {len(a.blocks)} against {len(b.blocks)}"])
     shaping = [f"{path}: {values}" for path, values in found.items() if path.rsplit(".", 1)[-1] in _SHAPING]
-    if shaping and (endpoints(a) != endpoints(b) or any("squeeze_channels" not in line for line in shaping)):
-        raise _incomparable(a, b, shaping)
-    return tuple(f"The definitions differ in {path}: {values}." for path, values in found.items())
+    if endpoints(a) != endpoints(b) or any("squeeze_channels" not in line for line in shaping):
+        raise _incomparable(a, b, shaping or [f"a has {ending(a)}, b has {ending(b)}"])
+    return (*cut, *(f"The definitions differ in {path}: {values}." for path, values in found.items()))
+
+
+def common_endpoints(a: NetworkSpec, b: NetworkSpec) -> tuple[str, ...]:
+    """The endpoints that both networks have, in forward order."""
+    return endpoints(_with_common_end(a, b)[0])
+
+
+def _with_common_end(a: NetworkSpec, b: NetworkSpec) -> tuple[NetworkSpec, NetworkSpec]:
+    if a.head is None or b.head is None:
+        return without_head(a), without_head(b)
+    if a.classifier is None or b.classifier is None:
+        return without_classifier(a), without_classifier(b)
+    return a, b
+
+
+def _cut_note(a: NetworkSpec, b: NetworkSpec) -> tuple[str, ...]:
+    last = common_endpoints(a, b)[-1]
+    if endpoints(a)[-1] == endpoints(b)[-1] == last:
+        return ()
+    return (f"a has {ending(a)}, b has {ending(b)}: they are compared up to {last}.",)
 
 
 def _incomparable(a: NetworkSpec, b: NetworkSpec, lines: list[str]) -> IncomparableNetworks:

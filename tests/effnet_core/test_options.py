@@ -70,5 +70,5 @@ def test_no_logits_without_the_classifier():
 
 def test_unknown_pooling():
     assert Pooling("average") is Pooling.AVERAGE
-    with pytest.raises(InvalidOption, match="'max'; expected one of average, none"):
-        Pooling("max")
+    with pytest.raises(InvalidOption, match="'median'; expected one of average, max, none"):
+        Pooling("median")

@@ -137,7 +137,7 @@ def test_names_and_shapes_of_deeper_networks(name):
     [
         ({"dtype": "float31"}, InvalidOption, "float31"),
         ({"input_size": (0, 5)}, InvalidOption, r"\(0, 5\)"),
-        ({"include_top": False, "pooling": "max"}, InvalidOption, "average, none"),
+        ({"include_top": False, "pooling": "median"}, InvalidOption, "average, max, none"),
         ({"endpoints": ["block_3"]}, UnknownEndpoint, "blocks.3"),
         ({"endpoints": ["logits"], "include_top": False}, UnknownEndpoint, "include_top=True"),
     ],

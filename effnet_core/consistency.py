@@ -1,0 +1,120 @@
+"""What makes the definition of a network contradict itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from effnet_core.heads import (
+    Classifier,
+    Head,
+    HiddenActivation,
+    HiddenDense,
+    HiddenDropout,
+    HiddenLayer,
+    HiddenNorm,
+    Pooling,
+)
+
+if TYPE_CHECKING:
+    from effnet_core.spec import Block, NetworkSpec, Stem
+
+    _Part = Stem | Block | Head | HiddenLayer | Classifier
+
+_COUNTS = frozenset(
+    {
+        "stage",
+        "kernel_size",
+        "stride",
+        "in_channels",
+        "expanded_channels",
+        "out_channels",
+        "squeeze_channels",
+        "num_experts",
+        "num_classes",
+        "channels",
+    }
+)
+_RATES = frozenset({"drop_connect_rate", "dropout_rate"})
+
+
+def problems(spec: NetworkSpec) -> list[str]:
+    """Every contradiction in the definition, a clause each; empty for a sound one."""
+    hidden = () if spec.classifier is None else spec.classifier.hidden
+    parts = tuple(part for part in (spec.stem, *spec.blocks, spec.head, *hidden, spec.classifier) if part is not None)
+    found = _out_of_range(spec, parts)
+    if not spec.blocks:
+        return [*found, "it has no blocks"]
+    for giver, taker in pairwise(part for part in parts if not isinstance(part, HiddenActivation | HiddenDropout)):
+        given, taken = _given(giver), _taken(taker)
+        if given != taken:
+            found.append(f"{_title(spec, giver)} gives {given} channels, {_title(spec, taker)} takes {taken}")
+    for index, block in enumerate(spec.blocks):
+        if block.has_residual and (block.stride != 1 or block.in_channels != block.out_channels):
+            found.append(f"block {index} has a residual, but its input and output differ in shape")
+        if not block.has_expansion and block.expanded_channels != block.in_channels:
+            found.append(f"block {index} has no expansion, but expanded_channels differs from in_channels")
+    if spec.classifier is not None:
+        found += _of_classifier(spec.classifier, has_head=spec.head is not None)
+    return found
+
+
+def _given(part: Stem | Block | Head | HiddenDense | HiddenNorm | Classifier) -> int:
+    if isinstance(part, HiddenNorm):
+        return part.channels
+    return part.num_classes if isinstance(part, Classifier) else part.out_channels
+
+
+def _taken(part: Stem | Block | Head | HiddenDense | HiddenNorm | Classifier) -> int:
+    return part.channels if isinstance(part, HiddenNorm) else part.in_channels
+
+
+def _title(spec: NetworkSpec, part: _Part) -> str:
+    """What people call a part."""
+    numbered: tuple[tuple[str, tuple[object, ...]], ...] = (
+        ("block", spec.blocks),
+        ("hidden layer", () if spec.classifier is None else spec.classifier.hidden),
+    )
+    for kind, listed in numbered:
+        for index, other in enumerate(listed):
+            if other is part:
+                return f"{kind} {index}"
+    return type(part).__name__.lower()
+
+
+def _of_classifier(classifier: Classifier, *, has_head: bool) -> Iterator[str]:
+    if not has_head:
+        yield "it has a classifier, but no head"
+    if classifier.pooling is Pooling.NONE:
+        yield "it has a classifier, but no pooling before it"
+    for index, layer in enumerate(classifier.hidden):
+        if isinstance(layer, HiddenNorm) and (layer.epsilon <= 0 or not 0 <= layer.decay <= 1):
+            yield (
+                f"hidden layer {index} has epsilon {layer.epsilon} and decay {layer.decay}, expected a positive "
+                "epsilon and a decay in [0, 1]"
+            )
+
+
+def _out_of_range(spec: NetworkSpec, parts: tuple[_Part, ...]) -> list[str]:
+    found: list[str] = []
+    for part in parts:
+        counts, rates = _checked_fields(type(part))
+        for field in counts:
+            value = getattr(part, field)
+            if value is not None and value < 1:
+                found.append(f"{field} of the {_title(spec, part)} is {value}, expected at least 1")
+        for field in rates:
+            value = getattr(part, field)
+            if not 0 <= value < 1:
+                found.append(f"{field} of the {_title(spec, part)} is {value}, expected a number in [0, 1)")
+    return found
+
+
+@cache
+def _checked_fields(kind: type[_Part]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The fields of a part that are counts, and those that are rates."""
+    names = [field.name for field in fields(kind)]
+    return tuple(name for name in names if name in _COUNTS), tuple(name for name in names if name in _RATES)

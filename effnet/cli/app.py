@@ -1,25 +1,50 @@
 """The commands put together, and what their failures look like."""
 
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from effnet import __version__
-from effnet.cli.convert import convert
-from effnet.cli.diff import diff
-from effnet.cli.fetch import fetch
-from effnet.cli.info import info
-from effnet.cli.inspect import inspect
-from effnet.cli.list import list_variants
-from effnet.cli.parity import parity
-from effnet.cli.predict import predict
 
 ERROR = 2
 
+_COMMANDS = {
+    "convert": "convert",
+    "inspect": "inspect",
+    "info": "info",
+    "list": "list_variants",
+    "fetch": "fetch",
+    "predict": "predict",
+    "parity": "parity",
+    "diff": "diff",
+}
+"""Names of the commands and of their functions, each in the module of the command's name."""
+
+_SETTINGS: dict[str, Any] = {
+    # Without rich's markup the start takes half the time.
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "add_completion": False,
+}
+
 
 class _Commands(TyperGroup):
-    """The group of all commands: errors of the user's input become one message and exit code 2."""
+    """The group of all commands: errors of the user's input become one message and exit code 2.
+
+    A command is imported when it is asked for, so that no command waits for the options of the others.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        # Where there is no such command, typer names those of the loaded ones that are near.
+        for name in (cmd_name,) if cmd_name in _COMMANDS else _COMMANDS:
+            if name not in self.commands:
+                self.add_command(_command(name))
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -57,33 +82,20 @@ def effnet(
     """
 
 
-def _application() -> typer.Typer:
-    # Without rich's markup the start takes half the time.
-    application = typer.Typer(
-        name="effnet",
-        cls=_Commands,
-        callback=effnet,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        no_args_is_help=True,
-        add_completion=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-    )
-    for name, command in {
-        "convert": convert,
-        "inspect": inspect,
-        "info": info,
-        "list": list_variants,
-        "fetch": fetch,
-        "predict": predict,
-        "parity": parity,
-        "diff": diff,
-    }.items():
-        application.command(name)(command)
-    return application
+def _command(name: str) -> Any:
+    application = typer.Typer(**_SETTINGS)
+    application.command(name)(getattr(import_module(f"effnet.cli.{name}"), _COMMANDS[name]))
+    return typer.main.get_command(application)
 
 
-app = _application()
+app = typer.Typer(
+    name="effnet",
+    cls=_Commands,
+    callback=effnet,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    **_SETTINGS,
+)
 
 
 def main() -> None:

@@ -17,9 +17,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.conversion import Bench, Result, start_up
+from bench.conversion import Bench
+from bench.result import Result, table_of
+from bench.start import version
 from rich.console import Console
-from rich.table import Table
 
 from effnet_core import canonical_name
 
@@ -37,33 +38,17 @@ def main() -> int:
     if words.json:
         print(json.dumps([asdict(result) | {"missed": result.missed} for result in results], indent=1))
     else:
-        Console().print(table_of(results))
+        Console().print(table_of(results, title="effnet convert"))
     return int(any(result.missed for result in results))
 
 
 def measured(variants: Sequence[str]) -> Iterator[Result]:
     """Every number, one at a time."""
-    version, for_help = start_up()
-    yield version
-    yield for_help
+    start = version()
+    yield start
     for variant in variants:
         with tempfile.TemporaryDirectory(prefix="effnet-bench-") as folder:
-            yield from Bench(variant, Path(folder), start=version.value).results()
-
-
-def table_of(results: Sequence[Result]) -> Table:
-    """The numbers beside their budgets."""
-    table = Table("variant", "what", "measured", "budget", "", title="effnet convert")
-    for result in results:
-        digits = {"s": 2, "MB": 1}.get(result.unit, 0)
-        table.add_row(
-            result.variant,
-            result.what,
-            f"{result.value:.{digits}f} {result.unit}",
-            "" if result.budget is None else f"{result.budget:.{digits}f} {result.unit}".strip(),
-            "" if result.budget is None else "MISSED" if result.missed else "kept",
-        )
-    return table
+            yield from Bench(variant, Path(folder), start=start.value).results()
 
 
 if __name__ == "__main__":

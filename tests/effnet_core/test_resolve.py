@@ -1,3 +1,4 @@
+import timeit
 from dataclasses import replace
 
 import pytest
@@ -177,3 +178,13 @@ def test_a_head_of_imagenet_21k_brings_its_recipe(name: str) -> None:
 def test_the_v2_code_has_its_own_decay_for_v1_too() -> None:
     assert resolve("b3").norm.decay == 0.99
     assert resolve("b3", rounding=Rounding.NEAREST).norm.decay == 0.9
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_resolving_takes_less_than_a_millisecond(name: str) -> None:
+    # A busy machine slows some of the runs.
+    assert min(timeit.repeat(lambda: resolve(name), number=1, repeat=200)) < 1e-3
+
+
+def test_resolving_a_deeper_network_takes_longer() -> None:
+    assert min(timeit.repeat(lambda: resolve("l2", depth=50), number=1, repeat=5)) > 1e-3

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench import measure
+from bench.result import Result
+from bench.start import EFFNET
 from effnet_core import parameters, resolve
 
-EFFNET = Path(sys.executable).with_name("effnet")
 HERE = Path(__file__).parent
 ENDINGS = {"safetensors": ".safetensors", "pth": ".pth", "npz": ".npz", "tensor bundle": ".ckpt"}
 MB = 1_000_000
 
-HELP_SECONDS = 0.2
-"""For `effnet --help`."""
 SMALL_SECONDS = 0.6
 """For efficientnet-b0, from the shell."""
 COPIES = 4
@@ -34,29 +32,6 @@ except SystemExit as end:
     assert not end.code, end.code
 print(*(name for name in {FRAMEWORKS!r} if name in sys.modules), sep=", ")
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """One number with its unit, and what it may be at most (None: shown for comparison)."""
-
-    variant: str
-    what: str
-    value: float
-    unit: str
-    budget: float | None = None
-
-    @property
-    def missed(self) -> bool:
-        """True when it is above its budget."""
-        return self.budget is not None and self.value > self.budget
-
-
-def start_up() -> Iterator[Result]:
-    """How long the command line takes to answer at all."""
-    yield Result(variant="", what="effnet --version", value=measure.seconds([EFFNET, "--version"]), unit="s")
-    taken = measure.seconds([EFFNET, "--help"])
-    yield Result(variant="", what="effnet --help", value=taken, unit="s", budget=HELP_SECONDS)
 
 
 class Bench:

@@ -121,10 +121,11 @@ def convert_checkpoint(
     steps = plan_conversion(checkpoint, dialect, layout, dtype=dtype)
     tensors = [step.target for step in steps]
     _check_not_source(checkpoint, path)
+    metadata = _metadata(checkpoint, dialect)
+    if layout.holds_companions and dialect.companions is not None:
+        metadata |= dialect.companions(checkpoint.spec)
     work = _Work(checkpoint.reader, allow_non_finite=options.allow_non_finite)
-    with writer_class(name)(
-        path, tensors, _metadata(checkpoint, dialect), overwrite=options.overwrite, sync=options.sync
-    ) as writer:
+    with writer_class(name)(path, tensors, metadata, overwrite=options.overwrite, sync=options.sync) as writer:
         places = _write_all(writer, steps, work, progress)
         with writer.finish() as result:
             _check_result(path, result, tensors, places)

@@ -9,11 +9,11 @@ read in both directions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from effnet_core import Block, CondMBConv, FusedMBConv, MBConv, Padding, Role
+from effnet_core import Block, CondMBConv, FusedMBConv, MBConv, NetworkSpec, Padding, Role
 
 Axes = tuple[int, ...]
 
@@ -75,6 +75,9 @@ class Dialect:
     """What follows a variable's name in the name of its moving average, None where the dialect has none."""
     norm_counter: str | None = None
     """An integer scalar that every normalisation carries and no network uses, written as zero."""
+    companions: Callable[[NetworkSpec], Mapping[str, str]] | None = None
+    """The text files, by name, that the project keeps beside the weights of a network in a folder; None: it keeps none.
+    Raises an `EffnetError` for a network that they cannot describe."""
     semantics: Semantics | None = None
     """None: the network is built from the definition, so whatever that says holds."""
 

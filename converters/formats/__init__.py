@@ -26,6 +26,8 @@ class Format:
     """File name endings that ask for it as an output; none where it must be named."""
     dialect: str
     """The dialect in which such a file is written unless another is named."""
+    holds_companions: bool = False
+    """True for a folder that holds the text files of `Dialect.companions` too, which its writer takes as metadata."""
     sorted_by_name: bool = False
     """True where arrays are stored in the order of their names, as its own library does."""
 
@@ -56,6 +58,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             writer="HfFolderWriter",
             suffixes=(),
             dialect="effnet-torch",
+            holds_companions=True,
         ),
         "npz": Format(
             title="NumPy archive",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import random
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from converters import convert, open_checkpoint, save_state
+from converters import DIALECTS, convert, open_checkpoint, save_state
 from converters.errors import FormatError, OutputError, UnreadableFile, UnsupportedFile
 from converters.formats import open_reader
 from converters.formats.base import Array
@@ -296,3 +298,13 @@ def test_the_folder_that_is_read_is_not_replaced(tmp_path: Path) -> None:
     with open_checkpoint(path) as checkpoint:
         assert equal(checkpoint.state(), STATE)
         assert checkpoint.spec == SPEC
+
+
+def test_the_files_of_a_dialect_are_written_beside_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {"config.json": '{"num_classes": 7}'}
+    with_files = replace(DIALECTS["effnet-torch"], companions=lambda spec: texts)
+    monkeypatch.setattr(sys.modules["converters.convert"], "find_dialect", lambda name: with_files)
+    for kind, path in (("hf-folder", tmp_path / "model"), ("safetensors", tmp_path / "model.safetensors")):
+        save_state(path, SPEC, STATE, to_format=kind, sync=False)
+        with open_checkpoint(path) as checkpoint:
+            assert checkpoint.reader.metadata.get("config.json") == (texts["config.json"] if path.is_dir() else None)

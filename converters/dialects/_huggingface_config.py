@@ -1,0 +1,225 @@
+"""What stands beside the weights in a Hugging Face folder: `config.json` and `preprocessor_config.json`.
+
+Source: transformers 5.23, models/efficientnet/configuration_efficientnet.py, modeling_efficientnet.py and
+image_processing_efficientnet.py. The configuration there holds the table before scaling, and the model computes widths,
+repeats and padding from it; so does this file, to see whether it would be the network at hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any, cast
+
+from effnet_core import (
+    Activation,
+    EffnetError,
+    Family,
+    Interpolation,
+    MBConv,
+    NetworkSpec,
+    Rounding,
+    resolve,
+    round_channels,
+)
+from effnet_core.variants import VARIANTS
+
+_RESAMPLE = {Interpolation.BILINEAR: 2, Interpolation.BICUBIC: 3}
+"""Numbers of Pillow's filters."""
+_HEAD = 1280
+_LARGEST_NUMBER = 1e6
+_USUAL_LABELS = 2
+"""Classes of a configuration that names none."""
+
+
+class NoConfig(EffnetError):
+    """No configuration of transformers' EfficientNet describes a network."""
+
+
+def companions(spec: NetworkSpec) -> Mapping[str, str]:
+    """The files by name. Raises `NoConfig` where transformers' EfficientNet cannot be this network."""
+    return {
+        name: json.dumps(document, indent=2) + "\n"
+        for name, document in (
+            ("config.json", to_config(spec)),
+            ("preprocessor_config.json", to_preprocessor_config(spec)),
+        )
+    }
+
+
+def to_config(spec: NetworkSpec) -> dict[str, Any]:
+    """The fields of EfficientNetConfig for the network, at its own resolution.
+
+    Raises `NoConfig` where transformers' model would be another network.
+    """
+    problems = list(_problems(spec))
+    if problems:
+        raise NoConfig(
+            f"transformers' EfficientNet cannot be this {spec.name}: {'; '.join(problems)}. Write another dialect, "
+            "such as native or effnet-torch."
+        )
+    stages = VARIANTS[spec.name].stages
+    labels = range(spec.classifier.num_classes)
+    return {
+        "model_type": "efficientnet",
+        "architectures": ["EfficientNetForImageClassification"],
+        "num_channels": spec.stem.in_channels,
+        "image_size": spec.preprocessing.resolution,
+        "width_coefficient": spec.width,
+        "depth_coefficient": spec.depth,
+        "depth_divisor": 8,
+        "kernel_sizes": [stage.kernel_size for stage in stages],
+        "in_channels": [stage.in_channels for stage in stages],
+        "out_channels": [stage.out_channels for stage in stages],
+        "depthwise_padding": depthwise_padding(spec),
+        "strides": [stage.stride for stage in stages],
+        "num_block_repeats": [stage.repeats for stage in stages],
+        "expand_ratios": [stage.expansion for stage in stages],
+        "squeeze_expansion_ratio": 0.25,
+        "hidden_act": "swish",
+        "hidden_dim": spec.head.out_channels,
+        "pooling_type": "mean",
+        "batch_norm_eps": spec.norm.epsilon,
+        # Handed to PyTorch as it is, which means the weight of the new statistic by it.
+        "batch_norm_momentum": round(1 - spec.norm.decay, 12),
+        "dropout_rate": spec.classifier.dropout_rate,
+        "drop_connect_rate": _drop_connect_rate(spec),
+        "num_hidden_layers": 4 * sum(stage.repeats for stage in stages),
+        "id2label": {str(index): f"LABEL_{index}" for index in labels},
+        "label2id": {f"LABEL_{index}": index for index in labels},
+    }
+
+
+def to_preprocessor_config(spec: NetworkSpec) -> dict[str, Any]:
+    """The fields of EfficientNetImageProcessor: the whole image squeezed into the square, then normalised once.
+
+    The published files normalise twice, by the root of the deviation each time; the result is the same. A crop that
+    follows the shape of the image cannot be said there.
+    """
+    rule = spec.preprocessing
+    square = {"height": rule.resolution, "width": rule.resolution}
+    return {
+        "image_processor_type": "EfficientNetImageProcessor",
+        "do_resize": True,
+        "size": square,
+        "resample": _RESAMPLE[rule.interpolation],
+        "do_center_crop": False,
+        "crop_size": square,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "rescale_offset": False,
+        "do_normalize": True,
+        "image_mean": [value / 255 for value in rule.mean],
+        "image_std": [value / 255 for value in rule.scale],
+        "include_top": False,
+    }
+
+
+def depthwise_padding(spec: NetworkSpec) -> list[int]:
+    """The blocks with stride 2 that meet an odd side at the network's resolution: transformers pads them evenly."""
+    found: list[int] = []
+    size = ceil(spec.preprocessing.resolution / spec.stem.stride)
+    for index, block in enumerate(spec.blocks):
+        if block.stride == 2 and size % 2:
+            found.append(index)
+        size = ceil(size / block.stride)
+    return found
+
+
+def _problems(spec: NetworkSpec) -> list[str]:
+    """Where transformers' model would not be the network."""
+    if spec.family is not Family.V1 or not all(isinstance(block, MBConv) for block in spec.blocks):
+        return [f"it knows the family {Family.V1.value} alone"]
+    found = _inexpressible(spec)
+    if found:
+        return found
+    # The first block of a stage has no residual there, even where width 0.13 makes its ends equal.
+    spurious = [i for i, block in enumerate(spec.blocks) if block.repeat == 0 and block.has_residual]
+    if spurious:
+        return [f"it has no residual in the first block of a stage, as there is in block {spurious[0]}"]
+    again = resolve(
+        spec.name,
+        width=spec.width,
+        depth=spec.depth,
+        num_classes=spec.classifier.num_classes,
+        in_channels=spec.stem.in_channels,
+        drop_connect_rate=_drop_connect_rate(spec),
+    )
+    same_rates = tuple(replace(block, drop_connect_rate=0.0) for block in again.blocks) == tuple(
+        replace(block, drop_connect_rate=0.0) for block in spec.blocks
+    )
+    if not same_rates or (again.stem, again.head) != (spec.stem, spec.head):
+        return ["its blocks are not those that the width and depth coefficients give"]
+    return []
+
+
+def _inexpressible(spec: NetworkSpec) -> list[str]:
+    found: list[str] = []
+    if spec.preprocessing.resolution % 2:
+        found.append(f"its stem is right for even sides alone, not for {spec.preprocessing.resolution} pixels")
+    if spec.rounding is not Rounding.GUARDED:
+        found.append(f"it rounds channels by the rule {Rounding.GUARDED.value}")
+    if spec.stem.activation is not Activation.SWISH:
+        found.append(f"its activation is {Activation.SWISH.value}")
+    if round_channels(_HEAD, width=spec.width, rounding=Rounding.GUARDED) != spec.head.out_channels:
+        found.append(f"its head has {_HEAD} channels times the width coefficient")
+    return found
+
+
+def _drop_connect_rate(spec: NetworkSpec) -> float:
+    """The rate that the network would reach after its last block."""
+    count = len(spec.blocks)
+    return round(spec.blocks[-1].drop_connect_rate * count / (count - 1), 12) if count > 1 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigHints:
+    """What a `config.json` of transformers' EfficientNet says; None where it says nothing that makes sense."""
+
+    width: float | None
+    depth: float | None
+    num_classes: int
+    in_channels: int | None
+    resolution: int | None
+    """Side of the square input in pixels."""
+    epsilon: float | None
+    dropout_rate: float | None
+
+
+def read_config(text: str) -> ConfigHints | None:
+    """The configuration in a text; None for anything else than that of an EfficientNet. Raises nothing."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, dict):
+        return None
+    fields = cast("dict[str, Any]", document)
+    if fields.get("model_type") != "efficientnet":
+        return None
+    labels = fields.get("id2label")
+    return ConfigHints(
+        width=_number(fields.get("width_coefficient")),
+        depth=_number(fields.get("depth_coefficient")),
+        num_classes=len(cast("dict[str, Any]", labels)) if isinstance(labels, dict) else _labels(fields),
+        in_channels=_whole(fields.get("num_channels")),
+        resolution=_whole(fields.get("image_size")),
+        epsilon=_number(fields.get("batch_norm_eps")),
+        dropout_rate=_number(fields.get("dropout_rate")),
+    )
+
+
+def _labels(fields: Mapping[str, Any]) -> int:
+    return _whole(fields.get("num_labels")) or _USUAL_LABELS
+
+
+def _number(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 < value < _LARGEST_NUMBER else None
+
+
+def _whole(value: object) -> int | None:
+    return value if type(value) is int and 0 < value < 1 << 31 else None

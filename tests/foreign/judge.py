@@ -25,6 +25,8 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".venv-foreign"
 SIZES = ((65, 65), (65, 49), (64, 96))
 """Height and width of the images that a narrow network is asked about: odd, not square, even."""
+BESIDE_US = frozenset({"keras.applications"})
+"""Libraries that the project's own environment has."""
 WIDTH, DEPTH = 0.375, 0.5
 """Coefficients of narrow networks. With fewer channels the two sides of a first block of stride 1 become equally wide,
 which they are in no published network, and implementations disagree on whether such a block has a residual."""
@@ -136,16 +138,18 @@ class Judge:
 @contextmanager
 def judging(library: str, folder: Path) -> Iterator[Judge]:
     """The judge of a library, for as long as a test module runs; skips where its environment is not there."""
-    judge = Judge(library, python=_python(), folder=folder)
+    judge = Judge(library, python=_python(library), folder=folder)
     try:
         yield judge
     finally:
         judge.close()
 
 
-def _python() -> Path:
+def _python(library: str) -> Path:
     if "tests.without_foreign" in sys.modules:
         pytest.skip("left out: ./tools/test --without-foreign")
+    if library in BESIDE_US:
+        return Path(sys.executable)
     if not (ENVIRONMENT / "effnet-ready").is_file() or (ENVIRONMENT / "effnet-unfinished").exists():
         pytest.skip(f"{ENVIRONMENT.name} is not there or not finished: ./tools/test makes it")
     return ENVIRONMENT / "bin" / "python"

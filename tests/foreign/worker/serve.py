@@ -20,6 +20,9 @@ import numpy as np
 LIBRARIES = {
     "timm": "from_timm",
     "torchvision": "from_torchvision",
+    "transformers": "from_transformers",
+    "keras.applications": "from_keras_applications",
+    "keras_hub": "from_keras_hub",
 }
 """What a library is asked through. Each module has `Model`, as `torch_model.py` describes it."""
 

@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".venv-foreign"
-SIZES = ((65, 65), (65, 49), (64, 96))
-"""Height and width of the images that a narrow network is asked about: odd, not square, even."""
+SIZES = ((65, 49), (67, 67), (64, 96))
+"""Height and width of the images that a narrow network is asked about: odd and not square, odd, even and not square. At
+65x65, as at every 32 k + 1, all grids of the network are odd, and TensorFlow's SAME padding is the symmetric one."""
+DTYPES = ("float32", "float64")
 BESIDE_US = frozenset({"keras.applications"})
 """Libraries that the project's own environment has."""
 WIDTH, DEPTH = 0.375, 0.5
@@ -81,10 +83,17 @@ class Judge:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, cwd=folder
         )
 
-    def make(self, network: Network, *, sizes: Sequence[tuple[int, int]] = SIZES, seed: int = 0) -> Made:
+    def make(
+        self,
+        network: Network,
+        *,
+        sizes: Sequence[tuple[int, int]] = SIZES,
+        dtypes: Sequence[str] = DTYPES,
+        seed: int = 0,
+    ) -> Made:
         """A network with lively weights, saved with the library's own tools, and its logits at `sizes`."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
-        done = self._ask("make", network, sizes=sizes, seed=seed, folder=str(folder))
+        done = self._ask("make", network, sizes=sizes, dtypes=dtypes, seed=seed, folder=str(folder))
         return Made(
             network=network,
             files={kind: Path(path) for kind, path in done["files"].items()},
@@ -99,7 +108,9 @@ class Judge:
         Raises `Refused` where the library does not take the file.
         """
         answer = Path(tempfile.mkdtemp(dir=self._folder)) / "logits.npz"
-        done = self._ask("judge", like.network, file=str(file), images=str(like.images_path), logits=str(answer))
+        dtypes = sorted({key.rpartition("/")[2] for key in like.logits})
+        paths = {"file": str(file), "images": str(like.images_path), "logits": str(answer)}
+        done = self._ask("judge", like.network, **paths, dtypes=dtypes)
         return _arrays(done["logits"])
 
     def shapes(self, network: Network) -> dict[str, tuple[int, ...]]:

@@ -34,13 +34,16 @@ def test_what_it_makes_is_lively_and_comes_back(judge: Judge) -> None:
 
 
 def test_another_padding_is_seen(judge: Judge) -> None:
-    """One file under two names of the library: SAME and epsilon 1e-3 against symmetric padding and 1e-5."""
-    made = judge.make(narrow("tf_efficientnet_b0"), sizes=SIZES[:1])
-    symmetric = judge.make(narrow("efficientnet_b0"), sizes=SIZES[:1])
-    assert np.array_equal(made.images["65x65"], symmetric.images["65x65"])
-    key = "65x65/float64"
-    found = judge.logits(made.files["pth"], like=symmetric)[key]
-    assert np.abs(found - made.logits[key]).max() > 1e-4 * np.abs(found).max()
+    """One file under two names of the library, for SAME padding and for the symmetric one; epsilon differs too."""
+    sizes = (*SIZES, (65, 65))
+    same = judge.make(narrow("tf_efficientnet_b0"), sizes=sizes)
+    symmetric = judge.logits(same.files["pth"], like=judge.make(narrow("efficientnet_b0"), sizes=sizes))
+    for key, expected in same.logits.items():
+        apart = np.abs(symmetric[key] - expected).max() / np.abs(expected).max()
+        if key.startswith("65x65/"):
+            assert 0.01 < apart < 0.2  # epsilon alone
+        else:
+            assert apart > 0.3
 
 
 def test_a_published_network_has_its_shapes(judge: Judge) -> None:

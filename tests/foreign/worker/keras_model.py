@@ -21,7 +21,6 @@ Shape = tuple[int | None, int | None]
 class KerasModel:
     """A network of a library; the module of each library says in `build` how it is made."""
 
-    DTYPES = ("float32", "float64")
     PIXELS: ClassVar[bool] = True
     """Whether the model normalises by itself and takes pixels in 0..255."""
     _models: ClassVar[dict[Any, keras.Model]] = {}
@@ -35,9 +34,14 @@ class KerasModel:
         """The library's network, giving logits; `width` and `depth` of a narrow one are coefficients."""
         raise NotImplementedError
 
+    @staticmethod
+    def usual_size(network: dict[str, Any]) -> Shape:
+        """Of the images that weights are made, saved and loaded with."""
+        return (64, 64)
+
     @classmethod
     def shapes(cls, network: dict[str, Any]) -> dict[str, list[int]]:
-        return {weight.path: list(weight.shape) for weight in cls.build(network, (64, 64)).weights}
+        return {weight.path: list(weight.shape) for weight in cls.build(network, cls.usual_size(network)).weights}
 
     @classmethod
     def images(cls, random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -46,19 +50,20 @@ class KerasModel:
     def liven(self, seed: int) -> None:
         """As `TorchModel.liven`; a stored normalisation gets the values of the published files."""
         random = np.random.default_rng(seed)
-        model = self.build(self.network, (64, 64))
+        model = self.build(self.network, self.usual_size(self.network))
         for layer in model._flatten_layers():
             if isinstance(layer, layers.Dropout):
                 layer.rate = 0.0
             if isinstance(layer, layers.Normalization):
                 if layer.weights:  # those of ImageNet: the standard deviations stand where the variances should
                     layer.set_weights([np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]), np.array(0)])
+                    layer.finalize_state()
                 continue
             if isinstance(layer, layers.BatchNormalization):
                 layer.momentum = 0.0
             for weight in layer._trainable_variables:
                 weight.assign(_values(weight.path, tuple(weight.shape), random))
-        model(self.images(random, (8, 64, 64, 3)).astype(np.float32), training=True)
+        model(self.images(random, (8, *model.input_shape[1:])).astype(np.float32), training=True)
         for layer in model._flatten_layers():
             if isinstance(layer, layers.BatchNormalization):
                 layer.moving_variance.assign(layer.moving_variance * 1.1)
@@ -66,13 +71,13 @@ class KerasModel:
 
     def logits(self, images: np.ndarray, dtype: str) -> np.ndarray:
         model = self._built(images.shape[1:3], dtype)
-        model.set_weights(self.weights)
+        _set_weights(model, self.weights)
         return keras.ops.convert_to_numpy(model(images.astype(dtype), training=False))
 
     def save(self, folder: Path) -> dict[str, Path]:
         """Every kind of file that Keras 3 writes, and the weights alone in the layout of Keras 2."""
         model = self._built()
-        model.set_weights(self.weights)
+        _set_weights(model, self.weights)
         files = {kind: folder / f"network{kind}" for kind in (".keras", ".weights.h5", ".h5")}
         model.save(files[".keras"])
         model.save_weights(files[".weights.h5"])
@@ -87,12 +92,13 @@ class KerasModel:
             self.weights = keras.saving.load_model(path).get_weights()
             return
         model = self._built()
-        model.set_weights([np.full(weight.shape, -1, dtype=weight.dtype) for weight in model.weights])
+        _set_weights(model, [np.full(weight.shape, -1, dtype=weight.dtype) for weight in model.weights])
         model.load_weights(path)
         self.weights = model.get_weights()
 
-    def _built(self, size: Shape = (64, 64), dtype: str = "float32") -> keras.Model:
+    def _built(self, size: Shape | None = None, dtype: str = "float32") -> keras.Model:
         """A model with any weights; kept, because building takes longer than computing."""
+        size = size or self.usual_size(self.network)
         key = (*self.network.items(), size, dtype)
         if key not in self._models:
             keras.config.set_dtype_policy(dtype)
@@ -101,6 +107,13 @@ class KerasModel:
             finally:
                 keras.config.set_dtype_policy("float32")
         return self._models[key]
+
+
+def _set_weights(model: keras.Model, weights: list[np.ndarray]) -> None:
+    model.set_weights(weights)
+    for layer in model._flatten_layers():
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()  # which loading a file does, too: the layer computes with copies
 
 
 def _values(path: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:

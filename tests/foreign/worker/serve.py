@@ -35,7 +35,7 @@ def make(library: Any, request: dict[str, Any]) -> dict[str, Any]:
     random = np.random.default_rng(request["seed"])
     images = {f"{h}x{w}": model.images(random, (2, h, w, 3)).astype(np.float32) for h, w in request["sizes"]}
     np.savez(folder / "images.npz", **images)
-    _answer(model, images, folder / "logits.npz")
+    _answer(model, images, request["dtypes"], folder / "logits.npz")
     return {
         "files": {kind: str(path) for kind, path in model.save(folder).items()},
         "images": str(folder / "images.npz"),
@@ -48,7 +48,7 @@ def judge(library: Any, request: dict[str, Any]) -> dict[str, Any]:
     model = library.Model(request["network"])
     model.load(Path(request["file"]))
     with np.load(request["images"]) as images:
-        _answer(model, images, Path(request["logits"]))
+        _answer(model, images, request["dtypes"], Path(request["logits"]))
     return {"logits": request["logits"]}
 
 
@@ -57,8 +57,8 @@ def shapes(library: Any, request: dict[str, Any]) -> dict[str, Any]:
     return {"shapes": library.Model.shapes(request["network"])}
 
 
-def _answer(model: Any, images: Any, path: Path) -> None:
-    logits = {f"{size}/{dtype}": model.logits(images[size], dtype) for dtype in model.DTYPES for size in images}
+def _answer(model: Any, images: Any, dtypes: list[str], path: Path) -> None:
+    logits = {f"{size}/{dtype}": model.logits(images[size], dtype) for dtype in dtypes for size in images}
     np.savez(path, **logits)
 
 

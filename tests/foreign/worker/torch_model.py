@@ -17,7 +17,6 @@ torch.set_num_threads(1)  # narrow networks lose more by waiting for threads tha
 class TorchModel:
     """A network of a library; the module of each library says in `build` how it is made."""
 
-    DTYPES = ("float32", "float64")
     module: nn.Module
 
     def __init__(self, network: dict[str, Any]) -> None:

@@ -55,9 +55,10 @@ class CondDepthwiseConv2d(nn.Module):
     def forward(self, x: Tensor, routing: Tensor) -> Tensor:
         """(N, C, H, W) and (N, E) -> (N, C, ceil(H / stride), ceil(W / stride)) with SAME."""
         x = padded(x, kernel_size=self.kernel_size, stride=self.stride, padding=self.padding)
-        # torch.compile cannot divide a convolution into a number of groups that depends on the batch.
+        # torch.compile cannot divide a convolution into a number of groups that depends on the batch; an empty batch
+        # would make 0 groups, which no convolution has.
         is_compiled = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-        return self._by_experts(x, routing) if is_compiled else self._by_images(x, routing)
+        return self._by_experts(x, routing) if is_compiled or x.shape[0] == 0 else self._by_images(x, routing)
 
     def _by_images(self, x: Tensor, routing: Tensor) -> Tensor:
         """Mix the kernels, then convolve the images side by side, as the channels of one image."""

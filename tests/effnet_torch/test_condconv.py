@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from effnet_core import Padding, padding_amounts
+from effnet_core import Padding, padding_amounts, resolve
+from effnet_torch import create_model
 from effnet_torch.condconv import CondDepthwiseConv2d, CondPointwiseConv2d
 from tests.effnet_torch.helpers import apart
 
@@ -77,6 +78,13 @@ def test_depthwise(kernel_size: int, stride: int, padding: Padding) -> None:
 def test_depthwise_as_it_is_compiled_is_the_same() -> None:
     layer, (x, mixtures) = depthwise(5, 2), inputs(3, (9, 6))
     assert apart(layer._by_experts(x, mixtures), layer._by_images(x, mixtures)) < 1e-14
+
+
+@torch.no_grad()
+def test_an_empty_batch_gives_empty_logits() -> None:
+    model = create_model(resolve("condconv-b0-4e", width=0.13, depth=0.5, num_classes=7)).eval()
+    assert model(torch.empty(0, 3, 33, 32)).shape == (0, 7)
+    assert model(torch.empty(1, 3, 33, 32)).shape == (1, 7)
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from converters.staging import disk_errors
+from converters.staging import StagedFile, disk_errors
 from effnet.cache import VARIABLE, Record, cache_folder, digest, locked, read_record, record_path, write_record
 from effnet.choices import OFFICIAL
 from effnet.download import Progress, download, proxy_settings, shown
@@ -46,6 +47,8 @@ class _Job:
     checkpoint: OfficialCheckpoint
     address: str
     target: Path
+    cached: Path
+    """Where the cache has the same file; the target itself when nothing else was asked for."""
     record: Path
 
 
@@ -61,8 +64,9 @@ def fetch(
 ) -> Fetched:
     """The archive of an official checkpoint, downloaded unless it is there: `b0-noisy-student` and so on.
 
-    It goes to the folder `to`, by default the cache (`cache_folder`). The SHA-256 of the first download is recorded in
-    the cache; every later use is compared with it. `force` downloads again. `mirror` (or $EFFNET_MIRROR) is an address
+    It goes to the folder `to`, by default the cache (`cache_folder`); what the cache holds is copied from there. The
+    SHA-256 of the first download is recorded in the cache; every later use is compared with it. `force` downloads
+    again. `mirror` (or $EFFNET_MIRROR) is an address
     to use in place of `BASE_ADDRESS`; `retries`, `timeout` in seconds and `progress` are those of `download`. Several
     processes may fetch the same checkpoint: one downloads, the others wait for it.
 
@@ -78,12 +82,15 @@ def fetch(
         checkpoint=checkpoint,
         address=_address(checkpoint, mirror),
         target=folder / checkpoint.file_name,
+        cached=cache / checkpoint.file_name,
         record=record_path(cache, checkpoint.name),
     )
     with locked(cache, checkpoint.name):
         known = read_record(job.record)
         if job.target.is_file() and not force:
             return _use(job, known)
+        if known is not None and not force and _copied(job, known):
+            return _fetched(job, known, was_there=True)
         try:
             return _download(job, known, retries=retries, timeout=timeout, progress=progress)
         except DownloadError as error:
@@ -101,6 +108,22 @@ def _use(job: _Job, known: Record | None) -> Fetched:
         )
     record = known or _record(job, job.target, sha256, size)
     return _fetched(job, record, was_there=True)
+
+
+def _copied(job: _Job, known: Record) -> bool:
+    """Copy the file of the cache to another folder. False: the cache has none, or one that is not on record."""
+    found = hashlib.sha256()
+    try:
+        with job.cached.open("rb") as file, StagedFile(job.target, overwrite=True, sync=True) as staged:
+            while chunk := file.read(_CHUNK):
+                found.update(chunk)
+                staged.write(chunk)
+            is_on_record = found.hexdigest() == known.sha256
+            if is_on_record:
+                staged.commit()
+    except OSError:
+        return False
+    return is_on_record
 
 
 def _download(job: _Job, known: Record | None, *, retries: int, timeout: float, progress: Progress | None) -> Fetched:

@@ -82,8 +82,29 @@ def test_another_file_from_the_server_is_an_error_and_replaces_nothing(server, c
     assert visible(cache) == [f"{NAME}.json", FILE]
 
 
-def test_the_digest_holds_for_other_folders_too(server, tmp_path):
+def test_another_folder_gets_what_the_cache_holds(server, tmp_path):
+    first, there = fetch(NAME), tmp_path / "there"
+    there.mkdir()
+    found = fetch(NAME, to=there)
+    assert (found.path, found.sha256, found.was_there) == (there / FILE, first.sha256, True)
+    assert found.path.read_bytes() == server.body
+    assert (visible(there), len(server.requests)) == ([FILE], 1)
+    assert not fetch(NAME, to=there, force=True).was_there
+    assert len(server.requests) == 2
+
+
+def test_a_damaged_file_of_the_cache_is_not_copied(server, cache, tmp_path):
     fetch(NAME)
+    (cache / FILE).write_bytes(server.body[:-1])
+    (tmp_path / "there").mkdir()
+    found = fetch(NAME, to=tmp_path / "there")
+    assert (found.path.read_bytes(), found.was_there) == (server.body, False)
+    assert visible(tmp_path / "there") == [FILE]
+
+
+def test_the_digest_holds_for_other_folders_too(server, cache, tmp_path):
+    fetch(NAME)
+    (cache / FILE).unlink()
     (tmp_path / "there").mkdir()
     server.body += b"more"
     with pytest.raises(ChangedFile):

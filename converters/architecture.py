@@ -14,7 +14,15 @@ from effnet_core import (
     NetworkSpec,
     UnknownVariant,
     canonical_name,
+    mismatch,
 )
+
+OWN_BLOCKS = (
+    "A network whose blocks are a list of its own needs its definition: --spec FILE.json, in Python "
+    "SourceOptions(spec=...)."
+)
+ADVICE = f"{mismatch.ADVICE} {OWN_BLOCKS}"
+"""What to do where the tensors of a file do not fit a network."""
 
 
 class UnknownArchitecture(EffnetError):
@@ -52,7 +60,7 @@ def find_architecture(recognised: Recognised, shapes: Shapes, wish: Wish) -> Fou
     if best is None or candidates.score(best) == 0:
         raise UnknownArchitecture(
             f"No variant has {recognised.num_blocks} blocks of these shapes. Name the network, as in "
-            f"--arch efficientnet-b0 --width 0.5 --depth 1.0. Variants: {', '.join(VARIANTS)}."
+            f"--arch efficientnet-b0 --width 0.5 --depth 1.0. {OWN_BLOCKS} Variants: {', '.join(VARIANTS)}."
         )
     return Found(spec=best, note=f"No variant fits all tensors; {best.name} fits most of them.")
 

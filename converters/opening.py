@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from re import fullmatch
 
-from converters.architecture import find_architecture
+from converters.architecture import ADVICE, find_architecture
 from converters.arrays import inverse
 from converters.candidates import Wish
 from converters.checkpoint import SPEC_KEY, Checkpoint, Source, SourceOptions
@@ -29,7 +29,6 @@ from effnet_core import (
     preprocessing,
     with_classes,
 )
-from effnet_core.mismatch import ADVICE
 
 _FEW = 40
 """Names that are looked at to tell the dialects apart."""

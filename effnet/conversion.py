@@ -15,7 +15,7 @@ from effnet.backends import Network
 from effnet.formats import KERAS, asks_for_keras
 from effnet.keras_archive import is_keras_archive, write_keras_archive
 from effnet.loading import read_source
-from effnet.sources import Source, find_source
+from effnet.sources import Source, find_source, is_official
 
 _KERAS_DTYPES = ("float32", "float64")
 """The type of a Keras model's variables is the one that it computes in; the smaller ones are for storage."""
@@ -52,6 +52,11 @@ def convert(
         overwrite=overwrite,
         sync=sync,
     )
+    if is_official(target):
+        raise OutputError(
+            f"{target} names a published checkpoint, which can only be read; expected a path to write. "
+            f"./{target} is a file of that name."
+        )
     to_keras = asks_for_keras(target, to_format)
     if to_keras:
         _check_keras_options(wanted)

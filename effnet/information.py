@@ -6,6 +6,7 @@ from pathlib import Path
 
 from converters import SourceOptions, open_checkpoint
 from effnet.catalogue import NetworkInfo, network_info
+from effnet.errors import InputError
 from effnet.keras_archive import is_keras_archive
 from effnet.loading import read_source
 from effnet.sources import find_source, is_official
@@ -17,10 +18,14 @@ def info(network: str | Path, *, options: SourceOptions | None = None) -> Networ
 
     `official:NAME` is fetched first. A variant's name comes before a file of that name: write `./b0` for the file. With
     a variant's name, `options` may change width, depth, classes and recipe. Raises `UnknownVariant` for what is
-    neither, and what `open_checkpoint` raises.
+    neither, `InputError` for a variant's name together with a definition, and what `open_checkpoint` raises.
     """
     options = options or SourceOptions()
     if isinstance(network, str) and _is_variant(network):
+        if options.spec is not None:
+            raise InputError(
+                f"{network} names a network, and the definition that was given describes another; give one of them."
+            )
         spec = resolve(
             network,
             width=options.width,

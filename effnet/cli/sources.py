@@ -7,12 +7,14 @@ A command takes them as one parameter of type `SourceFlags`, or of type `SourceP
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from converters import SourceOptions
+    from effnet_core import NetworkSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,7 @@ class SourceFlags:
     num_classes: int | None = None
     recipe: str | None = None
     ema: str | None = None
+    spec: str | None = None
 
     def over(self, other: "SourceFlags") -> "SourceFlags":
         """These, and where they are silent, those of `other`."""
@@ -34,7 +37,11 @@ class SourceFlags:
         return replace(other, **{name: value for name, value in said.items() if value is not None})
 
     def options(self) -> "SourceOptions":
-        """What the converter takes. Raises `InputError` for an unknown way to treat moving averages."""
+        """What the converter takes.
+
+        Raises `InputError` for an unknown way to treat moving averages, for a definition that cannot be read and for
+        options that contradict it, and `InvalidSpec` for a file that holds no definition.
+        """
         from converters import Ema, SourceOptions
         from effnet.errors import InputError
 
@@ -50,7 +57,22 @@ class SourceFlags:
             num_classes=self.num_classes,
             recipe=self.recipe,
             ema=Ema(ema),
+            spec=self._definition(),
         )
+
+    def _definition(self) -> "NetworkSpec | None":
+        if self.spec is None:
+            return None
+        from effnet.definitions import read_definition
+        from effnet.errors import InputError
+
+        said = [f"--{flag.flag}" for flag in _FLAGS if flag.field in _IN_SPEC and getattr(self, flag.field) is not None]
+        if said:
+            raise InputError(
+                f"The definition in {self.spec} says everything about the network; leave out {', '.join(said)}, or "
+                "change the definition."
+            )
+        return read_definition(Path(self.spec))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +125,17 @@ _FLAGS = (
         metavar="auto|always|never",
         help="Take the exponential moving averages of the weights; auto: when they are complete.",
     ),
+    _Flag(
+        field="spec",
+        flag="spec",
+        kind=str,
+        metavar="FILE.json",
+        help="The whole definition of the network, as `effnet info NETWORK --json` prints it.",
+    ),
 )
 
+_IN_SPEC = frozenset({"arch", "width", "depth", "num_classes", "recipe"})
+"""Fields that a whole definition says too."""
 
 _PREFIXES: dict[object, tuple[str, ...]] = {SourceFlags: ("",), SourcePair: ("", "a_", "b_")}
 

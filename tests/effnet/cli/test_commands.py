@@ -56,7 +56,7 @@ def test_help_has_an_example(command):
 @pytest.mark.parametrize("command", ["convert", "inspect", "info", "predict", "parity", "diff"])
 def test_the_source_options_are_the_same_everywhere(command):
     text = run(command, "--help").stdout
-    for option in ("format", "from", "arch", "width", "depth", "num-classes", "recipe", "ema"):
+    for option in ("format", "from", "arch", "width", "depth", "num-classes", "recipe", "ema", "spec"):
         assert f" --{option} " in text
         assert (f" --a-{option} " in text and f" --b-{option} " in text) == (command in ("parity", "diff"))
 
@@ -166,6 +166,7 @@ def test_options_with_a_prefix_are_for_one_side_and_prevail():
         (("info", "b9"), "Near:"),
         (("inspect", "absent.pth"), "absent.pth"),
         (("inspect", B0, "--from", "oficial"), "Did you mean official?"),
+        (("convert", B0, "official:b0"), "published checkpoint, which can only be read"),
         (("inspect", B0, "--ema", "perhaps"), "--ema is 'perhaps'"),
         (("inspect", B0, "--arch", "b1"), "does not fit efficientnet-b1"),
         (("convert", B0, "absent/x.pth"), "folder absent does not exist"),

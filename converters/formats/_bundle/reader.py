@@ -20,6 +20,8 @@ from converters.formats._bundle.files import INDEX_SUFFIX, BundleFiles, PlainFil
 from converters.formats._bundle.folder import find_prefix
 from converters.formats._bundle.index import BundleIndex, Part, parse_index
 from converters.formats._bundle.messages import BundleEntry, Endianness
+from converters.formats._bundle.object_graph import GRAPH_KEY, read_object_graph
+from converters.formats._bundle.object_names import are_numbered, with_names
 from converters.formats._bundle.sidecar import SUFFIX, parse_sidecar
 from converters.formats._bundle.strings import MAX_STRING_BYTES, MAX_STRINGS, parse_strings
 from converters.formats._bundle.table import masked
@@ -48,13 +50,15 @@ class TensorBundleReader(Reader):
             with self._naming_the_index():
                 self._index = parse_index(self._files.index)
             self._shards = self._open_shards(self._index)
+            notes = self._take_names_from_graph()
             self.metadata = self._read_metadata()
         except BaseException:
             self._files.close()
             raise
         self.prefix = self._files.prefix
         if str(self.prefix) != str(path).removesuffix(INDEX_SUFFIX):
-            self.notes = (f"The checkpoint is {self.prefix}.",)
+            notes = (f"The checkpoint is {self.prefix}.", *notes)
+        self.notes = notes
         self.tensors = self._index.tensors
         self.skipped = self._index.skipped
 
@@ -74,6 +78,21 @@ class TensorBundleReader(Reader):
         with self._naming_the_index():
             index.check_places({number: shard.nbytes for number, shard in shards.items()})
         return shards
+
+    def _take_names_from_graph(self) -> tuple[str, ...]:
+        """Name variables as their program did where the keys only number them; says so in sentences."""
+        self.skipped = self._index.skipped
+        if GRAPH_KEY not in self.skipped or not are_numbered(self._index.tensors):
+            return ()
+        if (texts := self.read_strings(GRAPH_KEY)) and len(texts) == 1:
+            try:
+                graph = read_object_graph(texts[0])
+            except FormatError as error:
+                raise FormatError(f"{self.path}: {GRAPH_KEY}: {error}. Fetch or copy the checkpoint again.") from error
+            named = with_names(self._index, graph)
+            self._index = named.index
+            return named.notes
+        raise FormatError(f"{self.path}: expected one object graph in {GRAPH_KEY}, found {len(texts)}.")
 
     def _read_metadata(self) -> Mapping[str, str]:
         if self._files.sidecar is None:

@@ -5,6 +5,7 @@ Source: https://protobuf.dev/programming-guides/encoding/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 from converters.errors import FormatError
@@ -54,6 +55,23 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
+def fields(data: bytes, *, limit: int) -> Iterator[tuple[int, int, int | bytes]]:
+    """Number, wire type and value of each field of a message, in the order of the bytes.
+
+    Raises `FormatError` for bytes that are no message and for one of more than `limit` fields.
+    """
+    position, end, count = 0, len(data), 0
+    while position < end:
+        count += 1
+        if count > limit:
+            raise FormatError(f"expected a message of at most {limit} fields, found more")
+        tag, position = read_varint(data, position, end=end, bits=32)
+        if tag < 8:
+            raise FormatError(f"expected a field of a message before byte {position}, found field number 0")
+        value, position = _field_value(data, position, tag)
+        yield tag >> 3, tag & 7, value
+
+
 class Message:
     """The fields of a message by number. An absent field reads as 0 or as empty, as in proto3.
 
@@ -63,16 +81,8 @@ class Message:
 
     def __init__(self, data: bytes) -> None:
         self._fields: dict[int, list[tuple[int, int | bytes]]] = {}
-        position, end, count = 0, len(data), 0
-        while position < end:
-            count += 1
-            if count > MAX_FIELDS:
-                raise FormatError(f"expected a message of at most {MAX_FIELDS} fields, found more")
-            tag, position = read_varint(data, position, end=end, bits=32)
-            if tag < 8:
-                raise FormatError(f"expected a field of a message before byte {position}, found field number 0")
-            value, position = _field_value(data, position, tag)
-            self._fields.setdefault(tag >> 3, []).append((tag & 7, value))
+        for number, kind, value in fields(data, limit=MAX_FIELDS):
+            self._fields.setdefault(number, []).append((kind, value))
 
     def has(self, field: int) -> bool:
         """Whether the field is there, were it 0."""

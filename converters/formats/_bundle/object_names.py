@@ -1,0 +1,117 @@
+"""Names for the variables of an object-based checkpoint whose keys name no layer.
+
+Keras' own models are lists of layers to TensorFlow: `layer_with_weights-7/kernel` (tf_keras), `_operations/7/_kernel`
+(Keras 3), `variables/7` (SavedModels). There the names come from the object graph, which has those of the layers:
+`block1a_bn/gamma`. A model of a user's own class has keys that name its attributes (`_blocks/3/_expand_conv/kernel`);
+where all keys of a checkpoint are such, they stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from converters.formats._bundle.index import BundleIndex
+from converters.formats._bundle.object_graph import VALUE_SUFFIX, ObjectGraph
+
+_LISTED = (
+    r"layer(?:_with_weights)?-\d+"
+    r"|(?:_operations|_layers|_self_tracked_trackables|variables|_all_variables|_trainable_variables)/\d+"
+)
+_NUMBERED = re.compile(rf"(?:^|/)(?:{_LISTED})/")
+"""A part of a key that says which of several layers or variables it is, but not its name."""
+_OWNER = re.compile(rf"^(?:(.*)/)?(?:{_LISTED})/")
+"""Takes a key apart before its last numbered part: what stands before is the model that holds the layer."""
+_SECOND_COPY = re.compile(r"(?:^|/)_all_variables/\d+/")
+_NOT_OF_A_NETWORK = (
+    (re.compile(r"^save_counter/"), "how often the checkpoint was saved"),
+    (re.compile(r"(?:^|/)(?:keras_api/)?metrics/\d+/"), "a number of a metric"),
+    (re.compile(r"(?:^|/)_loss_tracker/"), "a number of a metric"),
+)
+_RANDOM_STATE = re.compile(r"(?:^|/)seed_generator(?:_\d+)?/seed_generator_state$")
+_MAX_NAME = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedIndex:
+    """The index with names in place of keys, and what was decided."""
+
+    index: BundleIndex
+    notes: tuple[str, ...]
+
+
+def are_numbered(keys: Iterable[str]) -> bool:
+    """Whether keys number layers or variables in place of naming them."""
+    return any(key.endswith(VALUE_SUFFIX) and _NUMBERED.search(key) for key in keys)
+
+
+def with_names(index: BundleIndex, graph: ObjectGraph) -> NamedIndex:
+    """Give variables their names, and put aside what belongs to training only, with the reason.
+
+    A variable keeps its key where the graph has no name for it or has it for another variable too.
+    """
+    aside = _set_aside(index, graph)
+    kept = [key for key in index.tensors if key not in aside]
+    names = _unique_names(kept, graph.names)
+    unnamed = [key for key in kept if names[key] == key]
+    notes = [f"{len(kept) - len(unnamed)} tensors are named as the object graph names their variables."]
+    if unnamed:
+        notes.append(f"{len(unnamed)} keep their keys, as it has no name of their own for them (such as {unnamed[0]}).")
+    named = replace(
+        index,
+        tensors={names[key]: replace(index.tensors[key], name=names[key]) for key in kept},
+        parts={names[key]: index.parts[key] for key in kept},
+        others={**index.others, **{key: index.parts[key][0].entry for key in aside if len(index.parts[key]) == 1}},
+        skipped={**index.skipped, **aside},
+    )
+    return NamedIndex(index=named, notes=tuple(notes))
+
+
+def _set_aside(index: BundleIndex, graph: ObjectGraph) -> dict[str, str]:
+    """Key to reason for numbers that no network needs."""
+    aside = dict.fromkeys(graph.optimiser & index.tensors.keys(), "a number of the optimiser")
+    for key in index.tensors:
+        reason = next((reason for pattern, reason in _NOT_OF_A_NETWORK if pattern.search(key)), None)
+        if reason is None and _RANDOM_STATE.search(graph.names.get(key, "")):
+            reason = "the state of a random generator"
+        if reason is not None:
+            aside.setdefault(key, reason)
+    first = {_fingerprint(index, graph, key): key for key in index.tensors if not _SECOND_COPY.search(key)}
+    for key in index.tensors:
+        original = first.get(_fingerprint(index, graph, key))
+        if original is not None and _SECOND_COPY.search(key):
+            aside.setdefault(key, f"the same variable as {original.removesuffix(VALUE_SUFFIX)}, stored twice")
+    return aside
+
+
+def _fingerprint(index: BundleIndex, graph: ObjectGraph, key: str) -> object:
+    """Equal for two records of one variable: name, shape, type and checksum."""
+    parts = index.parts[key]
+    name = graph.names.get(key, "")
+    if len(parts) != 1 or not name:
+        return key
+    entry = parts[0].entry
+    return name, entry.dtype, entry.shape, entry.masked_crc32c
+
+
+def _unique_names(keys: list[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Key to name. Where names repeat, every name gets before it the path of the model that holds the layer."""
+    found = {key: _usable(names.get(key, "")) or key for key in keys}
+    if max(Counter(found.values()).values(), default=0) > 1:
+        found = {key: name if name == key else _inside_its_model(key, name) for key, name in found.items()}
+    # A key stays free for the tensor that has it, so that one which goes back to its key meets no name.
+    counts = Counter([*found.values(), *keys])
+    return {key: name if name == key or counts[name] == 1 else key for key, name in found.items()}
+
+
+def _inside_its_model(key: str, name: str) -> str:
+    match = _OWNER.match(key)
+    return f"{match[1]}/{name}" if match is not None and match[1] else name
+
+
+def _usable(name: str) -> str:
+    """The name as Keras has it, empty where it is none: variables of TensorFlow's graphs end in `:0`."""
+    name = name.removesuffix(":0")
+    return name if name.isprintable() and 0 < len(name) <= _MAX_NAME else ""

@@ -8,7 +8,7 @@ from converters.difference import Difference, diff
 from converters.digests import Digest, digest
 from converters.ema import Ema, EmaUnavailable
 from converters.errors import FormatError, OutputError, UnsupportedFile
-from converters.formats import FORMATS
+from converters.formats import FORMATS, WRITTEN_FORMATS
 from converters.memory import save_state, state_checkpoint
 from converters.opening import UnknownDialect, open_checkpoint
 from converters.plan import DifferentSemantics
@@ -17,6 +17,7 @@ __all__ = [
     "DIALECTS",
     "DTYPES",
     "FORMATS",
+    "WRITTEN_FORMATS",
     "Checkpoint",
     "ConversionReport",
     "Dialect",

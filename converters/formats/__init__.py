@@ -21,7 +21,8 @@ class Format:
     title: str
     module: str
     reader: str
-    writer: str
+    writer: str | None
+    """None where such files are read only."""
     suffixes: tuple[str, ...]
     """File name endings that ask for it as an output; none where it must be named."""
     dialect: str
@@ -76,8 +77,18 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             suffixes=(".pth", ".pt", ".bin"),
             dialect="effnet-torch",
         ),
+        "saved-model": Format(
+            title="TensorFlow SavedModel (read only)",
+            module="converters.formats.saved_model",
+            reader="SavedModelReader",
+            writer=None,
+            suffixes=(),
+            dialect="official",
+        ),
     }
 )
+WRITTEN_FORMATS: tuple[str, ...] = tuple(name for name, row in FORMATS.items() if row.writer is not None)
+"""Names of the formats that are written too."""
 
 
 def find_format(name: str) -> Format:
@@ -98,7 +109,7 @@ def output_format(path: Path) -> str:
     raise OutputError(
         f"The name {path.name!r} does not say which format to write. End it with one of {known} "
         "(effnet.convert also writes .keras), "
-        f"or pass --to-format (to_format=...) with one of {', '.join(FORMATS)}."
+        f"or pass --to-format (to_format=...) with one of {', '.join(WRITTEN_FORMATS)}."
     )
 
 
@@ -109,8 +120,12 @@ def reader_class(name: str) -> Callable[[Path], Reader]:
 
 
 def writer_class(name: str) -> type[Writer]:
-    """The writer of a format."""
+    """The writer of a format. Raises `OutputError` for one that is read only."""
     row = find_format(name)
+    if row.writer is None:
+        raise OutputError(
+            f"A file of format {name} is read, but not written here. Formats to write: {', '.join(WRITTEN_FORMATS)}."
+        )
     return cast("type[Writer]", getattr(import_module(row.module), row.writer))
 
 

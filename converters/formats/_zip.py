@@ -7,7 +7,7 @@ CRC-32 of what is read is verified. Source: PKWARE APPNOTE 6.3.10, sections 4.3-
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -147,7 +147,22 @@ class ZipArchive:
             f"{self.file.path}: {entry.name!r} is damaged ({reason}). Fetch or copy the file again, or save it again."
         )
 
+    def chunks(self, entry: Entry) -> Iterator[bytes]:
+        """The content of a packed entry, a part at a time; raises `FormatError` at its end if the CRC-32 differs."""
+        crc = 0
+        for chunk in self._inflated(entry):
+            crc = zlib.crc32(chunk, crc)
+            yield chunk
+        self._compare(entry, crc)
+
     def _inflate(self, entry: Entry, buffer: NDArray[Any]) -> None:
+        done = 0
+        for chunk in self._inflated(entry):
+            buffer[done : done + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
+            done += len(chunk)
+
+    def _inflated(self, entry: Entry) -> Iterator[bytes]:
+        """Exactly `entry.size` bytes, in parts."""
         machine = zlib.decompressobj(-zlib.MAX_WBITS)
         packed, taken, done = b"", 0, 0
         while not machine.eof:
@@ -159,11 +174,11 @@ class ZipArchive:
             except zlib.error as error:
                 raise self._damaged(entry, str(error)) from error
             packed = machine.unconsumed_tail
-            if done + len(plain) > len(buffer):
-                raise self._damaged(entry, f"it holds more than the {len(buffer)} bytes that it promises")
+            if done + len(plain) > entry.size:
+                raise self._damaged(entry, f"it holds more than the {entry.size} bytes that it promises")
             if not plain and not packed and taken == entry.stored and not machine.eof:
                 raise self._damaged(entry, "its compressed data has no end")
-            buffer[done : done + len(plain)] = np.frombuffer(plain, dtype=np.uint8)
             done += len(plain)
-        if done != len(buffer) or taken != entry.stored or machine.unused_data:
-            raise self._damaged(entry, f"it promises {len(buffer)} bytes and holds {done}")
+            yield plain
+        if done != entry.size or taken != entry.stored or machine.unused_data:
+            raise self._damaged(entry, f"it promises {entry.size} bytes and holds {done}")

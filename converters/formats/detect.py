@@ -1,4 +1,4 @@
-"""Which format a checkpoint has, told by its own bytes; a name decides only between the files of a tensor bundle."""
+"""Which format a checkpoint has, told by its own bytes; a name decides only between the files of TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _TABLE_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _DATA_FILE = re.compile(r"\.data-\d{5}-of-\d{5}$")
 _SHARD = re.compile(r"-\d{5}-of-(?!00001)\d{5}\.safetensors$")
 _GZIP = b"\x1f\x8b"
+GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
+"""What is beside the variables of a SavedModel."""
 _TAR = (b"ustar\0", b"ustar ")
 
 _FOREIGN = (
@@ -58,10 +60,8 @@ def index_of(prefix: Path) -> Path:
 
 
 def _detect_folder(path: Path) -> str:
-    if (path / "saved_model.pb").exists():
-        raise UnsupportedFile(
-            f"{path} is a SavedModel, which is not read yet. Its weights alone may be: name {path / 'variables'}."
-        )
+    if any((path / name).exists() for name in GRAPH_FILES):
+        return "saved-model"
     names = sorted(entry.name for entry in path.iterdir())
     if "checkpoint" in names or any(name.endswith(".index") for name in names):
         return "tensor-bundle"
@@ -69,12 +69,14 @@ def _detect_folder(path: Path) -> str:
         return "hf-folder"
     shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
     raise FormatError(
-        f"{path} is a folder without a TensorFlow checkpoint (no .index file) or safetensors; it holds: {shown or '-'}."
-        " Name the checkpoint file itself."
+        f"{path} is a folder without a TensorFlow checkpoint (no .index file), safetensors or a SavedModel (no "
+        f"saved_model.pb); it holds: {shown or '-'}. Name the checkpoint file itself."
     )
 
 
 def _detect_file(file: InputFile) -> str:
+    if file.path.name in GRAPH_FILES:
+        return "saved-model"
     if file.size == 0:
         raise FormatError(f"{file.path} is empty. Fetch or copy it again.")
     head = file.bytes_at(0, min(_HEAD, file.size))
@@ -96,7 +98,8 @@ def _detect_file(file: InputFile) -> str:
         raise FormatError(f"{file.path} is a web page, not a checkpoint: the download went wrong. Fetch it again.")
     raise FormatError(
         f"{file.path} has an unknown format: it starts with {head[:16]!r}. Expected a TensorFlow checkpoint (prefix, "
-        ".index, folder, .tar.gz), a PyTorch file, safetensors, npz or, for `effnet`, a Keras archive (.keras)."
+        ".index, folder, .tar.gz), a SavedModel, a PyTorch file, safetensors, npz or, for `effnet`, a Keras "
+        "archive (.keras)."
     )
 
 
@@ -131,6 +134,8 @@ def _detect_zip(file: InputFile) -> str:
             f"{file.path} is a Keras archive, which `converters` alone does not read; effnet.convert, "
             "effnet.load_network and the command line do."
         )
+    if any(name.rsplit("/", 1)[-1] in GRAPH_FILES for name in names):
+        return "saved-model"
     if any(name.endswith(".npy") for name in names):
         return "npz"
     shown = ", ".join(list(names)[:8])

@@ -98,7 +98,7 @@ _FLAGS = (
         flag="format",
         kind=str,
         metavar="NAME",
-        help="Format of the file: tensor-bundle, safetensors, hf-folder, npz, pth, keras.",
+        help="Format of the file: tensor-bundle, safetensors, hf-folder, npz, pth, saved-model, keras.",
     ),
     _Flag(
         field="dialect",

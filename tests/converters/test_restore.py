@@ -11,6 +11,7 @@ from tests import oracle
 tf = pytest.importorskip("tensorflow")
 
 FOLDERS = ("efficientnet-b0", "efficientnet-condconv-b0-4e", "efficientnetv2-b0")
+VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 SHADOW = "/ExponentialMovingAverage"
 
 
@@ -46,3 +47,30 @@ def test_a_checkpoint_object_restores_by_name(written: tuple[str, dict[str, np.n
     tf.train.Checkpoint(module=module).restore(prefix).expect_partial()
     assert all(np.array_equal(held.numpy(), value) for held, value in zip(module.held, averages.values(), strict=True))
     assert any(np.any(value != 0) for value in averages.values())
+
+
+def test_a_checkpoint_object_restores_by_the_paths_of_objects(tmp_path: Path) -> None:
+    prefix = str(tmp_path / "ckpt-1")
+    convert(oracle.FOLDER / "efficientnetv2-b0", prefix, to="official-object", to_format="tensor-bundle", sync=False)
+    original = tf.train.load_checkpoint(str(oracle.FOLDER / oracle.OBJECT_BASED))
+    values = {
+        name.removesuffix(VALUE_SUFFIX): original.get_tensor(name)
+        for name in original.get_variable_to_shape_map()
+        if name.endswith(VALUE_SUFFIX)
+    }
+    root, held = tf.Module(), {}
+    for path, value in values.items():
+        *owners, leaf = path.split("/")
+        module = root
+        for name in owners:
+            setattr(module, name, getattr(module, name, None) or tf.Module())
+            module = getattr(module, name)
+        held[path] = tf.Variable(tf.zeros_like(value), name="nameless")
+        setattr(module, leaf, held[path])
+    # `read` is for what `Checkpoint.write` writes; `restore` would also ask for a counter of `Checkpoint.save`.
+    tf.train.Checkpoint(root).read(prefix).assert_consumed()
+    assert all(np.array_equal(held[path].numpy(), value) for path, value in values.items())
+    assert any(np.any(value != 0) for value in values.values())
+    root._blocks.another = tf.Variable(1.0)
+    with pytest.raises(AssertionError):  # the control: what the file does not hold is missed
+        tf.train.Checkpoint(root).read(prefix).assert_existing_objects_matched()

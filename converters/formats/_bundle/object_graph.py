@@ -30,6 +30,7 @@ _FEW_FIELDS = 16
 _NODES = 1
 _CHILDREN, _ATTRIBUTES, _SLOT_VARIABLES = 1, 2, 3
 _NODE_ID, _LOCAL_NAME = 1, 2
+_SLOT_NODE_ID = 3
 _FULL_NAME, _CHECKPOINT_KEY = 2, 3
 
 _FIRST_MARKS = (b"_iterations", b"\x04iter")
@@ -56,12 +57,13 @@ class _Node:
     marks: frozenset[bytes] = frozenset()
     """Names of children by which an optimiser is known."""
     keys: tuple[str, ...] = ()
-    has_slots: bool = False
+    slots: list[int] = field(default_factory=list[int])
+    """Variables that belong to it, but are nobody's children."""
 
     @property
     def is_optimiser(self) -> bool:
         """Keras' since 2.11 count `_iterations`; the older ones `iter`, with their numbers beside it."""
-        return self.has_slots or b"_iterations" in self.marks or (b"iter" in self.marks and len(self.marks) > 1)
+        return bool(self.slots) or b"_iterations" in self.marks or (b"iter" in self.marks and len(self.marks) > 1)
 
 
 def read_object_graph(data: bytes) -> ObjectGraph:
@@ -71,7 +73,7 @@ def read_object_graph(data: bytes) -> ObjectGraph:
     names: dict[str, str] = {}
     nodes = [_read_node(content, names) for number, content in _contents(data, limit=_MAX_NODES) if number == _NODES]
     # Most of a graph is references. Which objects they join matters only where there is an optimiser.
-    if any(node.has_slots for node in nodes) or any(mark in data for mark in _FIRST_MARKS):
+    if any(node.slots for node in nodes) or any(mark in data for mark in _FIRST_MARKS):
         _read_references(data, nodes)
     return ObjectGraph(names=names, optimiser=_only_of_optimisers(nodes))
 
@@ -83,7 +85,7 @@ def _read_node(content: bytes, names: dict[str, str]) -> _Node:
         if number == _ATTRIBUTES:
             node.keys += (_read_attribute(part, names),)
         elif number == _SLOT_VARIABLES:
-            node.has_slots = True
+            node.slots += [value for field, value in _numbers(part) if field == _SLOT_NODE_ID] or [0]
     return node
 
 
@@ -114,12 +116,8 @@ def _read_references(data: bytes, nodes: list[_Node]) -> None:
 
 
 def _add_child(node: _Node, content: bytes, *, of: int) -> None:
-    target, name = 0, b""
-    for number, kind, value in fields(content, limit=_FEW_FIELDS):
-        if number == _NODE_ID and kind == WireType.VARINT and isinstance(value, int):
-            target = value
-        elif number == _LOCAL_NAME and isinstance(value, bytes):
-            name = value
+    target = dict(_numbers(content)).get(_NODE_ID, 0)
+    name = dict(_contents(content, limit=_FEW_FIELDS)).get(_LOCAL_NAME, b"")
     if target >= of:
         raise FormatError(f"expected a reference to one of {of} objects, found number {target}")
     if name == _TRAINED:
@@ -130,24 +128,39 @@ def _add_child(node: _Node, content: bytes, *, of: int) -> None:
         node.marks |= {name}
 
 
+def _numbers(data: bytes) -> Iterable[tuple[int, int]]:
+    """The fields of a small message that are numbers."""
+    return (
+        (number, value)
+        for number, kind, value in fields(data, limit=_FEW_FIELDS)
+        if kind == WireType.VARINT and isinstance(value, int)
+    )
+
+
 def _contents(data: bytes, *, limit: int) -> Iterable[tuple[int, bytes]]:
     """The fields that are messages or text; numbers are passed over."""
     return ((number, value) for number, _, value in fields(data, limit=limit) if isinstance(value, bytes))
 
 
 def _only_of_optimisers(nodes: list[_Node]) -> frozenset[str]:
-    """Keys that the root reaches through an optimiser only, and not as variables that it trains."""
-    if not any(node.is_optimiser for node in nodes):
-        return frozenset()
-    outside = {index for node in nodes if node.is_optimiser for index in node.trained}
-    waiting = [*outside, 0]
-    seen = set(waiting)
+    """Keys that an optimiser reaches, and that the root does not reach otherwise or as variables to be trained."""
+    optimisers = {index for index, node in enumerate(nodes) if index and node.is_optimiser}
+    trained = [child for index in optimisers for child in nodes[index].trained]
+    network = _reached(nodes, [0, *trained], without=optimisers)
+    slots = [slot for index in optimisers for slot in nodes[index].slots if slot < len(nodes)]
+    others = _reached(nodes, [*optimisers, *slots], without=network)
+    kept = {key for index in network for key in nodes[index].keys}
+    return frozenset(key for index in others for key in nodes[index].keys if key not in kept)
+
+
+def _reached(nodes: list[_Node], starts: list[int], *, without: set[int]) -> set[int]:
+    """The objects at which one arrives from some, themselves included, but never through those to leave out."""
+    seen: set[int] = set()
+    waiting = [index for index in starts if index < len(nodes)]
     while waiting:
         index = waiting.pop()
-        node = nodes[index]
-        if node.is_optimiser:
+        if index in seen or index in without:
             continue
-        fresh = {child for child in (*node.children, *node.trained) if child not in seen}
-        seen |= fresh
-        waiting.extend(fresh)
-    return frozenset(key for index, node in enumerate(nodes) if index not in seen for key in node.keys)
+        seen.add(index)
+        waiting.extend(child for child in (*nodes[index].children, *nodes[index].trained) if child not in seen)
+    return seen

@@ -54,7 +54,7 @@ def with_names(index: BundleIndex, graph: ObjectGraph) -> NamedIndex:
     """
     aside = _set_aside(index, graph)
     kept = [key for key in index.tensors if key not in aside]
-    names = _unique_names(kept, graph.names)
+    names = _unique_names(kept, graph.names, taken=[*index.tensors, *index.skipped])
     unnamed = [key for key in kept if names[key] == key]
     notes = [f"{len(kept) - len(unnamed)} tensors are named as the object graph names their variables."]
     if unnamed:
@@ -96,13 +96,15 @@ def _fingerprint(index: BundleIndex, graph: ObjectGraph, key: str) -> object:
     return name, entry.dtype, entry.shape, entry.masked_crc32c
 
 
-def _unique_names(keys: list[str], names: Mapping[str, str]) -> dict[str, str]:
-    """Key to name. Where names repeat, every name gets before it the path of the model that holds the layer."""
+def _unique_names(keys: list[str], names: Mapping[str, str], *, taken: Iterable[str]) -> dict[str, str]:
+    """Key to name. Where names repeat, every name gets before it the path of the model that holds the layer.
+
+    No name is one of those `taken`, the keys of the file: each stays free for what has it.
+    """
     found = {key: _usable(names.get(key, "")) or key for key in keys}
     if max(Counter(found.values()).values(), default=0) > 1:
         found = {key: name if name == key else _inside_its_model(key, name) for key, name in found.items()}
-    # A key stays free for the tensor that has it, so that one which goes back to its key meets no name.
-    counts = Counter([*found.values(), *keys])
+    counts = Counter([*found.values(), *taken])
     return {key: name if name == key or counts[name] == 1 else key for key, name in found.items()}
 
 

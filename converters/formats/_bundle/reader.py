@@ -25,13 +25,16 @@ from converters.formats._bundle.object_names import are_numbered, with_names
 from converters.formats._bundle.sidecar import SUFFIX, parse_sidecar
 from converters.formats._bundle.strings import MAX_STRING_BYTES, MAX_STRINGS, parse_strings
 from converters.formats._bundle.table import masked
+from converters.formats._bundle.zip_files import ZipFiles, is_zip
 from converters.formats.base import NO_METADATA, Array, Location, Reader, Scratch, TensorInfo
 
 FORMAT = "tensor-bundle"
 
 
 class TensorBundleReader(Reader):
-    """An open bundle: a prefix, its `.index` or a data file, a folder, or a `.tar.gz`, `.tgz` or `.tar` with one.
+    """An open bundle: a prefix, its `.index` or a data file, a folder, or an archive with one.
+
+    Archives are `.tar.gz`, `.tgz`, `.tar` and `.zip`.
 
     Every block of the index is checked when it is opened, every tensor when it is read. Partitioned tensors are
     joined. The data in a packed archive is unpacked into a temporary file in `scratch_folder` (default: the
@@ -180,6 +183,8 @@ class TensorBundleReader(Reader):
 def _open_files(path: Path, scratch_folder: Path | None) -> BundleFiles:
     if is_archive(path):
         return ArchiveFiles(path, scratch_folder=scratch_folder)
+    if is_zip(path):
+        return ZipFiles(path, scratch_folder=scratch_folder)
     return PlainFiles(find_prefix(path))
 
 

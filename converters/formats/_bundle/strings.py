@@ -6,15 +6,25 @@ Source: WriteStringTensor and GetStringTensor in tensorflow/core/util/tensor_bun
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from converters.errors import FormatError
 from converters.formats._bundle.checksum import crc32c
 from converters.formats._bundle.table import masked
-from converters.formats._bundle.wire import read_varint
+from converters.formats._bundle.wire import read_varint, varint
 
 MAX_STRING_BYTES = 64 << 20
 MAX_STRINGS = 1 << 20
 _CHECKSUM_BYTES = 4
+
+
+def write_strings(strings: Sequence[bytes]) -> tuple[bytes, int]:
+    """The bytes of a tensor of strings, each shorter than 4 GiB, and their masked checksum."""
+    lengths = b"".join(struct.pack("<I", len(string)) for string in strings)
+    checksum = struct.pack("<I", masked(crc32c(lengths)))
+    rest = checksum + b"".join(strings)
+    data = b"".join(varint(len(string)) for string in strings) + rest
+    return data, masked(crc32c(rest, crc32c(lengths)))
 
 
 def parse_strings(data: bytes, *, count: int, masked_crc32c: int) -> list[bytes]:

@@ -11,13 +11,16 @@ import numpy as np
 from converters.errors import OutputError
 from converters.formats._arrays import Expected, checked_nbytes, little_endian
 from converters.formats._bundle.checksum import crc32c
-from converters.formats._bundle.dtypes import NUMBERS
+from converters.formats._bundle.dtypes import NUMBERS, STRING
 from converters.formats._bundle.files import PlainFiles
 from converters.formats._bundle.index import HEADER_KEY
 from converters.formats._bundle.messages import BundleEntry, BundleHeader, write_entry, write_header
+from converters.formats._bundle.object_graph import GRAPH_KEY, VALUE_SUFFIX
+from converters.formats._bundle.object_graph_writer import write_object_graph
 from converters.formats._bundle.output import BundleOutput, output_prefix
 from converters.formats._bundle.reader import FORMAT, TensorBundleReader
 from converters.formats._bundle.sidecar import MAX_SIDECAR_BYTES, write_sidecar
+from converters.formats._bundle.strings import write_strings
 from converters.formats._bundle.table import masked
 from converters.formats._bundle.table_writer import write_table
 from converters.formats.base import Array, Location, TensorInfo, Writer
@@ -60,7 +63,8 @@ class TensorBundleWriter(Writer):
         self._expected.check_complete()
         if self._is_finished:
             return
-        index = write_table([(HEADER_KEY, write_header(BundleHeader(shards=1))), *sorted(self._entries())])
+        entries = [*self._entries(), *self._object_graph()]
+        index = write_table([(HEADER_KEY, write_header(BundleHeader(shards=1))), *sorted(entries)])
         sidecar = write_sidecar(self._metadata, index=index)
         if len(sidecar) > MAX_SIDECAR_BYTES:
             raise OutputError(f"{self.prefix}: expected at most {MAX_SIDECAR_BYTES} bytes of metadata to write.")
@@ -78,6 +82,17 @@ class TensorBundleWriter(Writer):
                 masked_crc32c=checksum,
             )
             yield info.name.encode(), write_entry(entry)
+
+    def _object_graph(self) -> Generator[tuple[bytes, bytes]]:
+        """Where every name is the path of an object, the graph that TensorFlow restores objects by, after the data."""
+        names = [info.name for info in self._tensors]
+        if not names or not all(name.endswith(VALUE_SUFFIX) for name in names):
+            return
+        data, checksum = write_strings([write_object_graph(names)])
+        offset = max(offset + info.nbytes for info, offset in zip(self._tensors, self._offsets, strict=True))
+        self._output.data.overwrite_at(offset, data)
+        entry = BundleEntry(dtype=STRING, shape=(), offset=offset, size=len(data), masked_crc32c=checksum)
+        yield GRAPH_KEY.encode(), write_entry(entry)
 
     def commit(self) -> tuple[Path, ...]:
         """Give the files their final names, the index after the data; says which files those are."""

@@ -69,10 +69,10 @@ def outcome(case: Case, folder: Path, *, written: frozenset[bytes]) -> Outcome:
     )
 
 
-def limit_memory() -> None:
+def limit_memory(room: int = ROOM) -> None:
     with Path("/proc/self/statm").open() as file:
         now = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + ROOM, now + ROOM))
+    resource.setrlimit(resource.RLIMIT_AS, (now + room, now + room))
 
 
 def main(folder: Path) -> None:

@@ -65,7 +65,7 @@ def test_help_names_every_format_and_dialect():
     text = " ".join(run("convert", "--help").stdout.split())
     for heading, names in {
         "Format of the file:": FORMATS,
-        "Format to write:": FORMATS,
+        "Format to write:": (*converters.WRITTEN_FORMATS, "keras"),
         "Naming of its tensors:": converters.DIALECTS,
         "Names to write:": converters.DIALECTS,
     }.items():

@@ -172,7 +172,7 @@ def test_options_with_a_prefix_are_for_one_side_and_prevail():
         (("convert", B0, "absent/x.pth"), "folder absent does not exist"),
         (("convert", B0, "x.unknown"), "--to-format"),
         (("convert", B0, "x", "--to-format", "kears"), "Did you mean keras?"),
-        (("inspect", B0, "--format", "kears"), "pth, keras."),
+        (("inspect", B0, "--format", "kears"), "saved-model, keras."),
         (("inspect", B0 / "input_64x64.npy", "--format", "keras"), "no Keras archive"),
         (("predict", B0, "absent.png", "--backend", "torch"), "absent.png"),
         (("predict", B0), "Missing argument"),

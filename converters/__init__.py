@@ -7,11 +7,13 @@ from converters.dialects import DIALECTS, Dialect
 from converters.difference import Difference, diff
 from converters.digests import Digest, digest
 from converters.ema import Ema, EmaUnavailable
+from converters.epsilon import EpsilonCannotBeMadeUpFor
 from converters.errors import FormatError, OutputError, UnsupportedFile
 from converters.formats import FORMATS, WRITTEN_FORMATS
+from converters.meaning import DifferentSemantics
 from converters.memory import save_state, state_checkpoint
-from converters.opening import UnknownDialect, open_checkpoint
-from converters.plan import DifferentSemantics
+from converters.opening import open_checkpoint
+from converters.whose_names import SeveralNetworks, UnknownDialect
 
 __all__ = [
     "DIALECTS",
@@ -26,9 +28,11 @@ __all__ = [
     "Digest",
     "Ema",
     "EmaUnavailable",
+    "EpsilonCannotBeMadeUpFor",
     "FormatError",
     "NotFinite",
     "OutputError",
+    "SeveralNetworks",
     "SourceOptions",
     "TargetOptions",
     "UnknownArchitecture",

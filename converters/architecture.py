@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from converters.candidates import Candidates, Shapes, Wish
-from converters.naming import Recognised
+from converters.recognition import Recognised
 from effnet_core import (
     FAMILIES,
     VARIANTS,
@@ -59,10 +59,14 @@ def find_architecture(recognised: Recognised, shapes: Shapes, wish: Wish) -> Fou
     best = max(tried, key=candidates.score, default=None)
     if best is None or candidates.score(best) == 0:
         raise UnknownArchitecture(
-            f"No variant has {recognised.num_blocks} blocks of these shapes. Name the network, as in "
+            f"No variant has {_blocks(recognised)} of these shapes. Name the network, as in "
             f"--arch efficientnet-b0 --width 0.5 --depth 1.0. {OWN_BLOCKS} Variants: {', '.join(VARIANTS)}."
         )
     return Found(spec=best, note=f"No variant fits all tensors; {best.name} fits most of them.")
+
+
+def _blocks(recognised: Recognised) -> str:
+    return "blocks" if recognised.num_blocks is None else f"{recognised.num_blocks} blocks"
 
 
 def _variant_in(scope: str) -> str | None:

@@ -12,7 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
-from converters.naming import Entry, Recognised, Unnamed, entries, entry_of, pattern, table
+from converters.naming import Entry, Unnamed, entries, entry_of, table
+from converters.recognition import Recognised, pattern
 from effnet_core import (
     FAMILIES,
     VARIANTS,
@@ -58,7 +59,8 @@ class Candidates:
         self._recognised = recognised
         self._shapes = shapes
         self._wish = wish
-        probe = resolve("efficientnet-b0")
+        self._families = recognised.dialect.families or frozenset(Family)
+        probe = resolve(next(name for name, variant in VARIANTS.items() if variant.family in self._families))
         self._in_channels = self._observed(probe, "stem.conv", Role.CONV, axis=2) or 3
         self._num_classes = wish.num_classes or self._observed(probe, "classifier", Role.BIAS, axis=0)
 
@@ -78,7 +80,7 @@ class Candidates:
 
     def all(self, names: Iterable[str]) -> Iterator[NetworkSpec]:
         """Every candidate with as many blocks as the file has: published variants in this order, then others."""
-        order = list(names)
+        order = [name for name in names if VARIANTS[name].family in self._families]
         width, depth = self._wish.width, self._wish.depth
         same_depth = [
             name for name in order if self._has_blocks(name, VARIANTS[name].depth if depth is None else depth)
@@ -96,7 +98,7 @@ class Candidates:
         return [depth for depth in grid if self._has_blocks(name, depth)][:1]
 
     def _has_blocks(self, name: str, depth: float) -> bool:
-        return block_count(name, depth=depth) == self._recognised.num_blocks
+        return self._recognised.num_blocks in (None, block_count(name, depth=depth))
 
     def _of_best_width(self, spec: NetworkSpec) -> NetworkSpec:
         """The same network at the width that gives most of the file's channels."""

@@ -19,6 +19,8 @@ from effnet_core import NetworkSpec
 
 SPEC_KEY = "effnet.spec"
 """The metadata entry that holds the definition of the network as JSON."""
+DIALECT_KEY = "effnet.dialect"
+"""The one that names the dialect."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,8 @@ class SourceOptions:
     depth: float | None = None
     num_classes: int | None = None
     recipe: str | None = None
+    prefix: str | None = None
+    """What stands before the names of the network, where a file holds several or more than it."""
     ema: Ema = Ema.AUTO
     spec: NetworkSpec | None = None
     """The whole definition, for a network that is no variant; width, depth and the others above are not looked at."""

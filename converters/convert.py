@@ -18,13 +18,15 @@ import ml_dtypes
 import numpy as np
 
 from converters.arrays import cast, is_finite, permuted
-from converters.checkpoint import SPEC_KEY, Checkpoint, SourceOptions
+from converters.checkpoint import DIALECT_KEY, SPEC_KEY, Checkpoint, SourceOptions
 from converters.dialects.dialect import Dialect
+from converters.epsilon import SHIFTED_KEY, shifted
 from converters.errors import OutputError
 from converters.formats import find_format, output_format, writer_class
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
-from converters.opening import find_dialect, open_checkpoint
-from converters.plan import Step, plan_conversion
+from converters.opening import open_checkpoint
+from converters.plan import Plan, Step, plan_conversion
+from converters.whose_names import find_dialect
 from effnet_core import EffnetError, NetworkSpec, to_json
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
@@ -57,6 +59,7 @@ class TargetOptions:
     allow_non_finite: bool = False
     overwrite: bool = False
     sync: bool = True
+    accept_different_logits: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +90,18 @@ def convert(
     allow_non_finite: bool = False,
     overwrite: bool = False,
     sync: bool = True,
+    accept_different_logits: bool = False,
     progress: Progress | None = None,
 ) -> ConversionReport:
     """Write the checkpoint `source` to `target` in the dialect `to` (by default the usual one of the format).
 
     The format follows from the target's name unless `to_format` says it; `dtype` is a key of `DTYPES`, None keeps the
     source's; `progress` is called with the bytes done and the bytes in all; `sync` waits for the disk.
+    `accept_different_logits` writes into a dialect whose own network pads otherwise.
 
-    Raises what `open_checkpoint` raises, `NotFinite` for weights that are NaN or infinite, `DifferentSemantics` where
-    the target's own network would give other logits, and `OutputError` when the target cannot be written.
+    Raises what `open_checkpoint` raises, `NotFinite` for weights that are NaN or infinite, `DifferentSemantics` and
+    `EpsilonCannotBeMadeUpFor` where the target's own network would give other logits, and `OutputError` when the target
+    cannot be written.
     """
     target_options = TargetOptions(
         to=to,
@@ -104,6 +110,7 @@ def convert(
         allow_non_finite=allow_non_finite,
         overwrite=overwrite,
         sync=sync,
+        accept_different_logits=accept_different_logits,
     )
     with open_checkpoint(source, options) as checkpoint:
         return convert_checkpoint(checkpoint, target, target_options, progress=progress)
@@ -118,15 +125,17 @@ def convert_checkpoint(
     layout = find_format(name)
     dialect = find_dialect(layout.dialect if options.to is None else options.to)
     dtype = None if options.dtype is None else find_dtype(options.dtype)
-    steps = plan_conversion(checkpoint, dialect, layout, dtype=dtype)
-    tensors = [step.target for step in steps]
+    plan = plan_conversion(
+        checkpoint, dialect, layout, dtype=dtype, accept_different_logits=options.accept_different_logits
+    )
+    tensors = [step.target for step in plan.steps]
     _check_not_source(checkpoint, path)
-    metadata = _metadata(checkpoint, dialect)
+    metadata = _metadata(checkpoint, dialect, plan)
     if layout.holds_companions and dialect.companions is not None:
         metadata |= dialect.companions(checkpoint.spec)
     work = _Work(checkpoint.reader, allow_non_finite=options.allow_non_finite)
     with writer_class(name)(path, tensors, metadata, overwrite=options.overwrite, sync=options.sync) as writer:
-        places = _write_all(writer, steps, work, progress)
+        places = _write_all(writer, plan.steps, work, progress)
         with writer.finish() as result:
             _check_result(path, result, tensors, places)
         files = writer.commit()
@@ -138,7 +147,7 @@ def convert_checkpoint(
         spec=checkpoint.spec,
         tensors=len(tensors),
         nbytes=sum(info.nbytes for info in tensors),
-        notes=checkpoint.notes,
+        notes=(*checkpoint.notes, *plan.notes),
     )
 
 
@@ -184,7 +193,7 @@ class _Work:
         """The array of the target, valid until the next call."""
         info = step.target
         if step.source is None:
-            return np.zeros(info.shape, dtype=info.dtype)
+            return np.array(step.value or 0, dtype=info.dtype)
         key = (step.source, step.axes, info.dtype)
         if self._last is not None and self._last[0] == key:
             return self._last[1]
@@ -196,6 +205,8 @@ class _Work:
                 "checkpoint from before the training diverged, or pass --allow-non-finite (allow_non_finite=True)."
             )
         result = cast(array, info.dtype)
+        if step.shift:
+            result = shifted(result, step.shift)
         if result.dtype != array.dtype and is_finite(array) and not is_finite(result):
             raise NotFinite(
                 f"{self._reader.path}: {step.source} holds {float(np.abs(array).max()):g}, beyond the range of "
@@ -217,7 +228,7 @@ def _counts(array: Array) -> str:
     return f"{int(np.isnan(array).sum())} NaN, {int(np.isinf(array).sum())} infinite of {array.size}"
 
 
-def _metadata(checkpoint: Checkpoint, dialect: Dialect) -> dict[str, str]:
+def _metadata(checkpoint: Checkpoint, dialect: Dialect, plan: Plan) -> dict[str, str]:
     source: dict[str, object] = {
         "file": checkpoint.path.name,
         "format": checkpoint.format,
@@ -228,10 +239,11 @@ def _metadata(checkpoint: Checkpoint, dialect: Dialect) -> dict[str, str]:
     first = checkpoint.reader.metadata.get(ORIGIN_KEY) or checkpoint.reader.metadata.get(SOURCE_KEY)
     origin = {} if first is None else {ORIGIN_KEY: first}
     return {
-        SPEC_KEY: to_json(checkpoint.spec),
-        "effnet.dialect": dialect.name,
+        SPEC_KEY: to_json(plan.spec),
+        DIALECT_KEY: dialect.name,
         SOURCE_KEY: json.dumps(source, separators=(",", ":")),
         **origin,
+        **({} if plan.originals is None else {SHIFTED_KEY: plan.originals}),
     }
 
 

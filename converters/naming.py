@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from converters.arrays import inverse
 from converters.dialects.dialect import Axes, BlockKind, Dialect
 from converters.formats.base import Array
-from effnet_core import EffnetError, NetworkSpec, Parameter, parameters
+from effnet_core import Block, EffnetError, NetworkSpec, Parameter, Role, parameters
 
-_NUMBERS = ("index", "stage", "repeat", "nth", "nth_of_three", "next_of_three")
-_FIELDS = {
-    **{name: rf"(?P<{name}>0|[1-9][0-9]*)" for name in _NUMBERS},
-    "letter": r"(?P<letter>[a-z]+)",
-    "scope": r"(?P<scope>.+?)",
-}
-_OPTIONAL = re.compile(r"\[(.*?)\]")
+_OPTIONAL = re.compile(r"\[(.*?\{(\w+)\}.*?)\]")
+_BLOCK_COUNTERS = ("{nth}", "{nth_of_three}", "{next_of_three}")
+_LAYER_COUNTERS = ("{nth_layer}", "{next_layer}", "{nth_of_sort}")
 
 
 class Unnamed(EffnetError):
@@ -82,9 +78,39 @@ def entry_of(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, *, scope
 
 def layer_name(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, *, scope: str) -> str:
     """What the dialect calls the layer that holds the tensor. Raises `Unnamed` when it has no name for it."""
+    fields: dict[str, object] = {"scope": scope}
     if parameter.block is None:
-        return dialect.layers[parameter.part].format(scope=scope)
-    block = spec.blocks[parameter.block]
+        template = _known_template(dialect, spec, parameter)
+        fields["after_stages"] = spec.blocks[-1].stage + 1
+    else:
+        block = spec.blocks[parameter.block]
+        template = _block_template(dialect, spec, parameter, block)
+        fields |= {
+            "index": parameter.block,
+            "stage": block.stage,
+            "stage_index": block.stage - 1,
+            "repeat": block.repeat,
+            "letter": chr(ord("a") + block.repeat),
+        }
+        if any(counter in template for counter in _BLOCK_COUNTERS):
+            nth = sum(isinstance(other, type(block)) for other in spec.blocks[: parameter.block])
+            fields |= {"nth": nth, "nth_of_three": 3 * nth + 1, "next_of_three": 3 * nth + 2}
+    if any(counter in template for counter in _LAYER_COUNTERS):
+        fields |= _layer_counters(spec, parameter)
+    return _OPTIONAL.sub(lambda match: "" if fields[match[2]] == 0 else match[1], template).format_map(fields)
+
+
+def _known_template(dialect: Dialect, spec: NetworkSpec, parameter: Parameter) -> str:
+    if dialect.families is not None and spec.family not in dialect.families:
+        known = ", ".join(sorted(dialect.families))
+        raise Unnamed(
+            f"{dialect.title} has no networks of the family {spec.family}, such as {spec.name}, only of {known}. "
+            "Choose another dialect, such as native."
+        )
+    return dialect.layers[parameter.part]
+
+
+def _block_template(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, block: Block) -> str:
     kind = BlockKind(type=type(block), has_expansion=block.has_expansion)
     template = dialect.blocks.get(kind, {}).get(parameter.part)
     if template is None:
@@ -93,87 +119,21 @@ def layer_name(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, *, sco
             f"{dialect.title} has no names for {parameter.layer} of {spec.name}: it knows {known} blocks, this one is "
             f"{kind.type.__name__}. Choose another dialect, such as native."
         )
-    counts = "nth" in template or "of_three" in template
-    nth = sum(isinstance(other, kind.type) for other in spec.blocks[: parameter.block]) if counts else 0
-    return _OPTIONAL.sub(r"\1" if nth else "", template).format(
-        scope=scope,
-        index=parameter.block,
-        stage=block.stage,
-        repeat=block.repeat,
-        letter=chr(ord("a") + block.repeat),
-        nth=nth,
-        nth_of_three=3 * nth + 1,
-        next_of_three=3 * nth + 2,
-    )
+    return template
 
 
-def usual_name(dialect: Dialect, name: str, *, scope: str) -> str:
-    """The name that the dialect writes, for one that may be an alternative to it."""
-    for part, template in dialect.alternatives.items():
-        layer = template.format(scope=scope) + dialect.separator
-        if name.startswith(layer):
-            return dialect.layers[part].format(scope=scope) + dialect.separator + name.removeprefix(layer)
-    return name
+def _layer_counters(spec: NetworkSpec, parameter: Parameter) -> dict[str, int]:
+    """Running numbers of a layer through the whole network, from 0: among all layers, and among those of its sort."""
+    sorts = _layer_sorts(spec)
+    place = list(sorts).index(parameter.layer)
+    nth_of_sort = list(sorts.values())[:place].count(sorts[parameter.layer])
+    return {"nth_layer": place, "next_layer": place + 1, "nth_of_sort": nth_of_sort}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recognised:
-    """How many names of a file a dialect knows, and what stands before them."""
-
-    dialect: Dialect
-    count: int
-    prefix: str
-    scope: str
-    num_blocks: int
-
-
-def recognise(dialect: Dialect, names: Iterable[str]) -> Recognised:
-    """Match every name of a file against the dialect's templates; needs no definition of the network."""
-    found = list(names)
-    prefix = common_prefix(found, dialect.prefixes)
-    scopes: dict[str, int] = {}
-    count, last = 0, -1
-    for name in found:
-        match = pattern(dialect).fullmatch(variable_name(dialect, name.removeprefix(prefix)))
-        if match is None:
-            continue
-        count += 1
-        fields = {key: value for key, value in match.groupdict().items() if value is not None}
-        scope = next((value for key, value in fields.items() if key.startswith("scope")), "")
-        scopes[scope] = scopes.get(scope, 0) + 1
-        last = max(last, *(int(value) for key, value in fields.items() if key.startswith("index")), -1)
-    scope = max(scopes, key=scopes.__getitem__, default="")
-    return Recognised(dialect=dialect, count=count, prefix=prefix, scope=scope, num_blocks=last + 1)
-
-
-def common_prefix(names: list[str], prefixes: tuple[str, ...]) -> str:
-    """What wrappers have put before every name."""
-    result = ""
-    while names:
-        wrapper = next((one for one in prefixes if all(name.startswith(result + one) for name in names)), None)
-        if wrapper is None:
-            return result
-        result += wrapper
-    return result
-
-
-def variable_name(dialect: Dialect, name: str) -> str:
-    """The variable's name, whether the name is its own or that of its moving average."""
-    return name.removesuffix(dialect.shadow_suffix) if dialect.shadow_suffix else name
-
-
-@cache
-def pattern(dialect: Dialect) -> re.Pattern[str]:
-    """One expression that matches the name of every tensor that the dialect can name."""
-    leaves = "|".join(sorted({re.escape(leaf) for leaf in dialect.leaves.values()}))
-    layers = {*dialect.layers.values(), *dialect.alternatives.values()}
-    layers |= {template for parts in dialect.blocks.values() for template in parts.values()}
-    options = [_expression(template, number) for number, template in enumerate(sorted(layers))]
-    return re.compile(rf"(?:{'|'.join(options)}){re.escape(dialect.separator)}(?:{leaves})")
-
-
-def _expression(template: str, number: int) -> str:
-    expression = re.escape(template).replace(r"\{", "{").replace(r"\}", "}").replace(r"\[", "(?:").replace(r"\]", ")?")
-    for field, group in _FIELDS.items():
-        expression = expression.replace(f"{{{field}}}", group.replace(f"<{field}>", f"<{field}{number}>"))
-    return expression
+@lru_cache(maxsize=4)
+def _layer_sorts(spec: NetworkSpec) -> Mapping[str, Role]:
+    """Every layer with weights in forward order, and what sort of layer it is: the role of its first tensor."""
+    sorts: dict[str, Role] = {}
+    for parameter in parameters(spec):
+        sorts.setdefault(parameter.layer, parameter.role)
+    return sorts

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from pathlib import Path
-from re import fullmatch
 
 from converters.architecture import ADVICE, find_architecture
 from converters.arrays import inverse
 from converters.candidates import Wish
 from converters.checkpoint import SPEC_KEY, Checkpoint, Source, SourceOptions
-from converters.dialects import DIALECTS, Dialect
+from converters.dialects.dialect import PixelRange
 from converters.ema import choose_ema
+from converters.epsilon import restore
 from converters.errors import UnreadableFile, UnsupportedFile, some_of
-from converters.formats import FORMATS, open_reader
+from converters.formats import open_reader
 from converters.formats.base import Reader
-from converters.naming import Entry, Recognised, recognise, table, usual_name, variable_name
+from converters.meaning import described, normalised_by, stored_range, understood
+from converters.naming import Entry, table
+from converters.recognition import Recognised, is_normalisation, is_of_network, usual_name, variable_name
+from converters.whose_names import is_ignorable, recognised_names
 from effnet_core import (
     VARIANTS,
     CheckpointMismatch,
@@ -29,13 +31,6 @@ from effnet_core import (
     preprocessing,
     with_classes,
 )
-
-_FEW = 40
-"""Names that are looked at to tell the dialects apart."""
-
-
-class UnknownDialect(EffnetError):
-    """The names in a file belong to no dialect, or a dialect of that name does not exist."""
 
 
 def open_checkpoint(path: str | Path, options: SourceOptions | None = None) -> Checkpoint:
@@ -56,35 +51,18 @@ def open_checkpoint(path: str | Path, options: SourceOptions | None = None) -> C
         raise
 
 
-def find_dialect(name: str) -> Dialect:
-    """The dialect of that name. Raises `UnknownDialect` naming all of them when there is none."""
-    if name not in DIALECTS:
-        near = get_close_matches(name, DIALECTS, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise UnknownDialect(f"There is no dialect named {name!r}.{hint} Dialects: {', '.join(DIALECTS)}.")
-    return DIALECTS[name]
-
-
 def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
     """Find the dialect and the network of an open file, and a place or a reason for each of its tensors.
 
     Raises what `open_checkpoint` raises once the file is open.
     """
-    if options.dialect is None:
-        recognised = _most_recognised(reader)
-    else:
-        recognised = recognise(find_dialect(options.dialect), reader.tensors)
+    recognised = recognised_names(reader, options)
     dialect = recognised.dialect
-    ignored = {name: reason for name in reader.tensors if (reason := _ignorable(dialect, name))}
-    raw: dict[str, str] = {}
-    shadows: dict[str, str] = {}
-    for name in reader.tensors:
-        if name not in ignored:
-            variable = variable_name(dialect, name.removeprefix(recognised.prefix))
-            variable = usual_name(dialect, variable, scope=recognised.scope)
-            (shadows if dialect.shadow_suffix and name.endswith(dialect.shadow_suffix) else raw)[variable] = name
+    sorted_out = _sort_out(reader, recognised)
+    ignored, raw, shadows = sorted_out.ignored, sorted_out.raw, sorted_out.shadows
     shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
-    spec, notes = _network(reader, recognised, shapes, options)
+    pixels = stored_range(reader, dialect, sorted_out.normalisation)
+    spec, notes = _network(reader, recognised, shapes, options, pixels)
     entries = table(dialect, spec, scope=recognised.scope)
     choice = choose_ema(options.ema, [entry.name for entry in entries], raw=raw, shadows=shadows, dialect=dialect.name)
     chosen, other = (shadows, raw) if choice.uses_ema else (raw, shadows)
@@ -94,59 +72,77 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
         _check(reader, spec, entries, chosen, advice=ADVICE)
     except CheckpointMismatch:
         _check(reader, spec, entries, chosen, advice=_advice(recognised, shapes, options))
+    sources = tuple(Source(entry=entry, name=chosen[entry.name]) for entry in entries)
+    restored = restore(reader, spec, sources)
     return Checkpoint(
-        reader=reader,
+        reader=restored.reader,
         dialect=dialect,
-        spec=spec,
-        sources=tuple(Source(entry=entry, name=chosen[entry.name]) for entry in entries),
+        spec=restored.spec,
+        sources=sources,
         uses_ema=choice.uses_ema,
         ignored=ignored,
-        notes=(*reader.notes, *notes, *([choice.note] if choice.note else [])),
+        notes=(*reader.notes, *notes, *sorted_out.notes, *(note for note in (choice.note, restored.note) if note)),
     )
 
 
-def _most_recognised(reader: Reader) -> Recognised:
-    names = list(reader.tensors)
-    # A few names from all over the file tell the dialects apart; only where they do not, every name is tried with each.
-    best = recognise(_likely(reader.format, names[:: len(names) // _FEW + 1]), names)
-    if best.count == 0:
-        best = max((recognise(dialect, names) for dialect in DIALECTS.values()), key=lambda found: found.count)
-    if best.count == 0:
-        raise UnknownDialect(
-            f"{reader.path} holds {len(reader.tensors)} tensors whose names belong to no known dialect; the first are: "
-            f"{some_of(reader.tensors)}. Dialects: {', '.join(DIALECTS)}."
-        )
-    return best
+@dataclass(frozen=True, kw_only=True)
+class _SortedOut:
+    """The names of a file by what they are."""
+
+    raw: dict[str, str]
+    """Variables of the network, by the dialect's name for them."""
+    shadows: dict[str, str]
+    """Their moving averages, in the same way."""
+    normalisation: dict[str, str]
+    """Tensors by which the network normalises its input, in the same way."""
+    ignored: dict[str, str]
+    """All others, each with the reason."""
+    notes: tuple[str, ...]
 
 
-def _likely(name: str, few: list[str]) -> Dialect:
-    """The dialect that knows most of a few names: the usual one of the format, if it knows nearly all."""
-    usual = FORMATS[name].dialect if name in FORMATS else None
-    found: list[Recognised] = []
-    for dialect in sorted(DIALECTS.values(), key=lambda dialect: dialect.name != usual):
-        found.append(recognise(dialect, few))
-        if found[-1].count >= 0.9 * len(few):
-            break
-    return max(found, key=lambda one: one.count).dialect
-
-
-def _ignorable(dialect: Dialect, name: str) -> str | None:
-    return next((rule.reason for rule in dialect.ignorable if fullmatch(rule.pattern, name)), None)
+def _sort_out(reader: Reader, recognised: Recognised) -> _SortedOut:
+    dialect = recognised.dialect
+    raw: dict[str, str] = {}
+    shadows: dict[str, str] = {}
+    normalisation: dict[str, str] = {}
+    ignored: dict[str, str] = {}
+    strangers: list[str] = []
+    for name in reader.tensors:
+        if reason := is_ignorable(dialect, name):
+            ignored[name] = reason
+            continue
+        variable = variable_name(dialect, name.removeprefix(recognised.prefix))
+        if name.startswith(recognised.prefix) and is_normalisation(dialect, variable):
+            normalisation[variable] = name
+            ignored[name] = "normalises the input: the definition of the network says it"
+            continue
+        if not name.startswith(recognised.prefix) or not is_of_network(dialect, variable):
+            ignored[name] = "no part of the network"
+            strangers.append(name)
+            continue
+        variable = usual_name(dialect, variable, scope=recognised.scope)
+        (shadows if dialect.shadow_suffix and name.endswith(dialect.shadow_suffix) else raw)[variable] = name
+    notes: list[str] = []
+    if recognised.prefix:
+        notes.append(f"The network's tensors are those whose names begin with {recognised.prefix!r}.")
+    if strangers:
+        notes.append(f"Left out {len(strangers)} tensors that are no part of the network: {some_of(strangers)}.")
+    return _SortedOut(raw=raw, shadows=shadows, normalisation=normalisation, ignored=ignored, notes=tuple(notes))
 
 
 def _network(
-    reader: Reader, recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], options: SourceOptions
+    reader: Reader,
+    recognised: Recognised,
+    shapes: Mapping[str, tuple[int, ...]],
+    options: SourceOptions,
+    pixels: PixelRange | None,
 ) -> tuple[NetworkSpec, tuple[str, ...]]:
-    """The network that the file belongs to: the user's, the one that travels with the file, or the one that fits."""
+    """The network that the file belongs to: the user's, the one that travels with the file, or the one that fits.
+
+    `pixels` is the input normalisation that tensors of the file say.
+    """
     if options.spec is not None:
         return options.spec, ("The architecture is the definition that was given.",)
-    wish = Wish(
-        arch=options.arch,
-        width=options.width,
-        depth=options.depth,
-        num_classes=options.num_classes,
-        recipe=options.recipe,
-    )
     stored = reader.metadata.get(SPEC_KEY)
     if stored is not None and options.arch is None and options.width is None and options.depth is None:
         spec = from_json(stored)
@@ -156,21 +152,46 @@ def _network(
             resolution = spec.preprocessing.resolution
             spec = replace(spec, preprocessing=preprocessing(options.recipe, resolution=resolution))
         return spec, (f"The architecture is {spec.name}, as the definition in the file says.",)
-    found = find_architecture(recognised, shapes, wish)
+    found = find_architecture(recognised, shapes, _wish(options))
+    dialect = recognised.dialect
+    spec = understood(found.spec, dialect)
+    notes = [found.note]
+    if options.dialect is None and dialect.caution is not None:
+        notes.append(dialect.caution)
     if options.recipe is not None:
-        return found.spec, (found.note,)
-    recipes = VARIANTS[found.spec.name].recipes
-    others = f" (others: {', '.join(recipes[1:])})" if recipes[1:] else ""
-    assumed = (
-        f"Weights do not tell how images were prepared: assumed recipe {recipes[0]}{others} "
-        f"at {found.spec.preprocessing.resolution} pixels; set it with --recipe."
+        spec = replace(spec, preprocessing=found.spec.preprocessing)
+    elif pixels is not None:
+        spec = replace(spec, preprocessing=normalised_by(spec.preprocessing, pixels))
+        notes.append(f"Images are normalised as tensors of the file say: {described(pixels)}.")
+    elif (own := dialect.meaning(spec.name)) is not None and own.normalises is not None:
+        notes.append(f"Images are normalised as {dialect.title} does: {described(own.normalises)}.")
+    else:
+        notes.append(_assumed(found.spec))
+    return spec, tuple(notes)
+
+
+def _wish(options: SourceOptions) -> Wish:
+    return Wish(
+        arch=options.arch,
+        width=options.width,
+        depth=options.depth,
+        num_classes=options.num_classes,
+        recipe=options.recipe,
     )
-    return found.spec, (found.note, assumed)
+
+
+def _assumed(spec: NetworkSpec) -> str:
+    recipes = VARIANTS[spec.name].recipes
+    others = f" (others: {', '.join(recipes[1:])})" if recipes[1:] else ""
+    return (
+        f"Weights do not tell how images were prepared: assumed recipe {recipes[0]}{others} "
+        f"at {spec.preprocessing.resolution} pixels; set it with --recipe."
+    )
 
 
 def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], options: SourceOptions) -> str:
     """What to do if the tensors do not fit a network that the user described."""
-    if options == SourceOptions(format=options.format, dialect=options.dialect, ema=options.ema):
+    if _wish(options) == Wish():
         return ADVICE
     try:
         found = find_architecture(recognised, shapes, Wish())

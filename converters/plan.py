@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from converters.arrays import compose, inverse
+from converters.arrays import cast, compose, inverse
 from converters.checkpoint import Checkpoint
-from converters.dialects.dialect import Axes, Dialect
+from converters.dialects.dialect import Axes, Dialect, StoredNormalisation
+from converters.epsilon import make_up
+from converters.errors import OutputError
 from converters.formats import Format
-from converters.formats.base import TensorInfo
+from converters.formats.base import Array, TensorInfo
+from converters.meaning import described, settle
 from converters.naming import table
-from effnet_core import EffnetError, NetworkSpec, Role
-
-
-class DifferentSemantics(EffnetError):
-    """The target's own network would compute something else from the same weights."""
+from effnet_core import NetworkSpec, Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,23 +25,64 @@ class Step:
     """One tensor of the target."""
 
     source: str | None
-    """Its name in the source file; None for a counter that is written as zero."""
+    """Its name in the source file; None for a tensor that the source does not have."""
     unfolded: tuple[int, ...]
     """Shape of the source's array, with the kernels of experts not flattened."""
     axes: Axes
     """Axes of that array in the order in which the target has them."""
     target: TensorInfo
+    shift: float = 0.0
+    """Added to every number."""
+    value: tuple[float, ...] | None = None
+    """The numbers of a tensor that the source does not have; None: zeros."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The steps in the order in which the target stores its tensors, and what was decided."""
+
+    steps: tuple[Step, ...]
+    spec: NetworkSpec
+    """What the target's own network computes from the written weights."""
+    originals: str | None
+    """What `converters.epsilon` keeps of running variances that are shifted."""
+    notes: tuple[str, ...]
 
 
 def plan_conversion(
-    checkpoint: Checkpoint, dialect: Dialect, layout: Format, *, dtype: np.dtype[Any] | None
-) -> tuple[Step, ...]:
-    """The steps in the order in which the target stores its tensors. `dtype` None keeps the source's.
+    checkpoint: Checkpoint,
+    dialect: Dialect,
+    layout: Format,
+    *,
+    dtype: np.dtype[Any] | None,
+    accept_different_logits: bool = False,
+) -> Plan:
+    """How the checkpoint is written in the dialect and format. `dtype` None keeps the source's.
 
-    Raises `DifferentSemantics` when the target's own network pads or normalises in another way than the source's.
+    Raises `DifferentSemantics` when the target's own network computes something else, unless that is accepted.
     """
-    check_semantics(checkpoint.spec, dialect)
-    steps: list[Step] = []
+    spec = checkpoint.spec
+    settled = settle(spec, dialect, accept_different_logits=accept_different_logits)
+    notes, shift, kept = settled.notes, 0.0, None
+    if settled.spec.norm.epsilon != spec.norm.epsilon:
+        made_up = make_up(
+            _variances(checkpoint, dtype=dtype),
+            epsilon=spec.norm.epsilon,
+            target=settled.spec.norm.epsilon,
+            title=dialect.title,
+            accept_different_logits=accept_different_logits,
+        )
+        notes, shift, kept = (*notes, made_up.note), made_up.shift, made_up.kept
+    steps = list(_steps(checkpoint, dialect, dtype=dtype, shift=shift))
+    if dialect.normalisation is not None:
+        steps[:0], note = _normalisation(spec, dialect, dialect.normalisation)
+        notes = (*notes, note)
+    if layout.sorted_by_name:
+        steps.sort(key=lambda step: step.target.name.encode())
+    return Plan(steps=tuple(steps), spec=settled.spec, originals=kept, notes=notes)
+
+
+def _steps(checkpoint: Checkpoint, dialect: Dialect, *, dtype: np.dtype[Any] | None, shift: float) -> Iterator[Step]:
     entries = table(dialect, checkpoint.spec, scope=checkpoint.spec.name)
     for source, entry in zip(checkpoint.sources, entries, strict=True):
         found = checkpoint.reader.tensors[source.name].dtype
@@ -50,37 +91,52 @@ def plan_conversion(
             unfolded=source.entry.foreign_unfolded,
             axes=compose(inverse(source.entry.axes), entry.axes),
             target=TensorInfo(name=entry.name, shape=entry.shape, dtype=dtype or found),
+            shift=shift if entry.parameter.role is Role.VARIANCE else 0.0,
         )
-        steps.append(step)
+        yield step
         if dialect.shadow_suffix is not None:
-            steps.append(_named(step, entry.name + dialect.shadow_suffix))
+            yield _named(step, entry.name + dialect.shadow_suffix)
         if dialect.norm_counter is not None and entry.parameter.role is Role.VARIANCE:
             layer = entry.name.removesuffix(dialect.leaves[Role.VARIANCE])
             counter = TensorInfo(name=layer + dialect.norm_counter, shape=(), dtype=np.dtype(np.int64))
-            steps.append(Step(source=None, unfolded=(), axes=(), target=counter))
-    if layout.sorted_by_name:
-        steps.sort(key=lambda step: step.target.name.encode())
-    return tuple(steps)
+            yield Step(source=None, unfolded=(), axes=(), target=counter)
 
 
-def check_semantics(spec: NetworkSpec, dialect: Dialect) -> None:
-    """Raise `DifferentSemantics` when the dialect's own network pads or normalises otherwise than the definition."""
-    own = dialect.semantics
-    if own is None:
-        return
-    differences = [
-        f"{what}: {dialect.title} has {theirs}, this network {ours}"
-        for what, theirs, ours in (
-            ("padding", own.padding.value, spec.padding.value),
-            ("batch-norm epsilon", own.epsilon, spec.norm.epsilon),
+def _normalisation(spec: NetworkSpec, dialect: Dialect, names: StoredNormalisation) -> tuple[list[Step], str]:
+    """The tensors by which the target's own network normalises pixels as these weights expect."""
+    prepared = spec.preprocessing
+    if spec.stem.in_channels != len(prepared.mean):
+        raise OutputError(
+            f"{dialect.title} normalises its input by tensors with one number for each channel; expected "
+            f"{len(prepared.mean)} channels, found {spec.stem.in_channels}. Choose another dialect."
         )
-        if theirs != ours
+    steps = [
+        Step(
+            source=None,
+            unfolded=(),
+            axes=(),
+            target=TensorInfo(name=name, shape=(len(numbers),), dtype=np.dtype(np.float32)),
+            value=numbers,
+        )
+        for name, numbers in (
+            (names.mean, tuple(mean / 255 for mean in prepared.mean)),
+            (names.variance, tuple((scale / 255) ** 2 for scale in prepared.scale)),
+        )
     ]
-    if differences:
-        raise DifferentSemantics(
-            f"The same weights would give other logits there ({'; '.join(differences)}). "
-            "Convert to native or effnet-torch, whose networks are built from the definition in the file."
-        )
+    counter = TensorInfo(name=names.count, shape=(), dtype=np.dtype(np.int64))
+    steps.append(Step(source=None, unfolded=(), axes=(), target=counter))
+    formula = described(prepared)
+    return steps, f"Wrote the tensors by which {dialect.title} normalises pixels, as {formula}."
+
+
+def _variances(checkpoint: Checkpoint, *, dtype: np.dtype[Any] | None) -> dict[str, Array]:
+    """Every running variance by canonical name, in the type in which it is written."""
+    found: dict[str, Array] = {}
+    for source in checkpoint.sources:
+        if source.entry.parameter.role is Role.VARIANCE:
+            array = checkpoint.reader.read(source.name)
+            found[source.entry.parameter.name] = np.array(cast(array, dtype or array.dtype))
+    return found
 
 
 def _named(step: Step, name: str) -> Step:

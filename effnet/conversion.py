@@ -34,6 +34,7 @@ def convert(
     allow_non_finite: bool = False,
     overwrite: bool = False,
     sync: bool = True,
+    accept_different_logits: bool = False,
     progress: Progress | None = None,
 ) -> ConversionReport:
     """Write the checkpoint `source` as `target`; the ending of `target` says the format unless `to_format` does.
@@ -41,8 +42,9 @@ def convert(
     A source `official:b0-noisy-student` is fetched first (`effnet.fetch`).
 
     `to` names a dialect, `dtype` the type of the written weights, `sync` waits for the disk, `progress` is called with
-    the bytes done and the bytes in all. Writing a Keras archive (`.keras`) needs TensorFlow; everything else loads no
-    framework. Raises what `converters.convert` raises, and `MissingFramework`.
+    the bytes done and the bytes in all, `accept_different_logits` writes into a dialect whose own network pads
+    otherwise. Writing a Keras archive (`.keras`) needs TensorFlow; everything else loads no framework. Raises what
+    `converters.convert` raises, and `MissingFramework`.
     """
     wanted = TargetOptions(
         to=to,
@@ -51,6 +53,7 @@ def convert(
         allow_non_finite=allow_non_finite,
         overwrite=overwrite,
         sync=sync,
+        accept_different_logits=accept_different_logits,
     )
     if is_official(target):
         raise OutputError(

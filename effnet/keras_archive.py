@@ -20,8 +20,8 @@ import numpy as np
 
 from converters import Ema, EmaUnavailable, FormatError, OutputError, SourceOptions, UnknownDialect
 from converters.dialects.native import NATIVE
-from converters.opening import find_dialect
 from converters.staging import check_output, disk_errors
+from converters.whose_names import find_dialect
 from effnet.backends import Network
 from effnet.choices import Backend
 from effnet.files import check_regular

@@ -5,13 +5,27 @@ from types import MappingProxyType
 
 from converters.dialects.dialect import Dialect, Ignorable, Semantics
 from converters.dialects.efficientnet_pytorch import EFFICIENTNET_PYTORCH
+from converters.dialects.effnet_keras import EFFNET_KERAS
 from converters.dialects.effnet_torch import EFFNET_TORCH
 from converters.dialects.native import NATIVE
 from converters.dialects.official import OFFICIAL
 from converters.dialects.official_object import OFFICIAL_OBJECT
+from converters.dialects.timm import TIMM, TIMM_SYMMETRIC
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
-    {dialect.name: dialect for dialect in (NATIVE, EFFNET_TORCH, OFFICIAL, OFFICIAL_OBJECT, EFFICIENTNET_PYTORCH)}
+    {
+        dialect.name: dialect
+        for dialect in (
+            NATIVE,
+            EFFNET_TORCH,
+            EFFNET_KERAS,
+            OFFICIAL,
+            OFFICIAL_OBJECT,
+            EFFICIENTNET_PYTORCH,
+            TIMM,
+            TIMM_SYMMETRIC,
+        )
+    }
 )
 
 __all__ = ["DIALECTS", "Dialect", "Ignorable", "Semantics"]

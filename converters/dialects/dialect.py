@@ -1,10 +1,17 @@
 """What a dialect is: how one project names, shapes and understands the tensors of a network.
 
-A dialect is data. Layer templates may use the fields of a block (`{index}` from 0 through the whole network, `{stage}`
-from 1, `{repeat}` from 0 in the stage, `{letter}` a, b, ... for the repeat), counters of the blocks of its kind
-(`{nth}` from 0, and `{nth_of_three}` and `{next_of_three}`, which are 3 * nth + 1 and 3 * nth + 2), and `{scope}`, the
-name that stands before everything in a checkpoint. `[...]` is left out for the first block of a kind. The same data is
-read in both directions.
+A dialect is data. Layer templates may use
+
+- the fields of a block: `{index}` from 0 through the whole network, `{stage}` from 1 and `{stage_index}` from 0,
+  `{repeat}` from 0 in the stage, `{letter}` a, b, ... for the repeat; outside blocks `{after_stages}`, one more than
+  the last stage;
+- counters of the blocks of its kind: `{nth}` from 0, and `{nth_of_three}` and `{next_of_three}`, which are 3 * nth + 1
+  and 3 * nth + 2;
+- counters of layers through the whole network: `{nth_layer}` from 0 and `{next_layer}` from 1 among all layers with
+  weights, `{nth_of_sort}` from 0 among those of its sort (convolutions, depthwise ones, norms, dense ones);
+- `{scope}`, the name that stands before everything in a checkpoint.
+
+`[...]` is left out where the counter in it is 0. The same data is read in both directions.
 """
 
 from __future__ import annotations
@@ -13,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from effnet_core import Block, CondMBConv, FusedMBConv, MBConv, NetworkSpec, Padding, Role
+from effnet_core import Block, CondMBConv, Family, FusedMBConv, MBConv, NetworkSpec, Padding, Role
 
 Axes = tuple[int, ...]
 
@@ -28,11 +35,38 @@ class Ignorable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PixelRange:
+    """What a network does to pixels (0..255, RGB) before its first convolution: (pixel - mean) / scale."""
+
+    mean: tuple[float, float, float]
+    scale: tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Semantics:
     """What the dialect's own network does with the numbers, whatever the checkpoint says."""
 
     padding: Padding
     epsilon: float
+    """Of batch normalisation."""
+    decay: float | None = None
+    """Of batch normalisation, as in `effnet_core.Norm`; None: as the network's definition says."""
+    normalises: PixelRange | None = None
+    """Built into its model; None: the caller does it, or tensors of the file say it (`Dialect.normalisation`)."""
+    variants: frozenset[str] | None = None
+    """The networks of which this is true; None: all others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredNormalisation:
+    """Tensors, one number for each input channel, by which a network itself normalises x = pixel / 255:
+    (x - mean) / sqrt(variance).
+    """
+
+    mean: str
+    variance: str
+    count: str
+    """An integer scalar beside them, of which inference makes no use; written as zero."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +102,10 @@ class Dialect:
     axes: Mapping[Role, Axes]
     """Per role the axes of the canonical array in the order in which the foreign one has them; absent: the same. Of
     experts' kernels, those of one kernel before it is flattened."""
-    prefixes: tuple[str, ...] = ()
-    """What wrappers put before every name."""
+    families: frozenset[Family] | None = None
+    """Families of networks that the dialect's project has; None: all."""
+    depthwise_alternative: str | None = None
+    """A second leaf that some files have for depthwise kernels; read, never written."""
     ignorable: tuple[Ignorable, ...] = ()
     shadow_suffix: str | None = None
     """What follows a variable's name in the name of its moving average, None where the dialect has none."""
@@ -78,8 +114,25 @@ class Dialect:
     companions: Callable[[NetworkSpec], Mapping[str, str]] | None = None
     """The text files, by name, that the project keeps beside the weights of a network in a folder; None: it keeps none.
     Raises an `EffnetError` for a network that they cannot describe."""
-    semantics: Semantics | None = None
-    """None: the network is built from the definition, so whatever that says holds."""
+    hint: str | None = None
+    """A regular expression for text beside the tensors (a configuration) that tells files of the dialect from those of
+    another one with the same names."""
+    caution: str | None = None
+    """What a user has to know whose file was taken for this dialect although its names fit another one too."""
+    normalisation: StoredNormalisation | None = None
+    """None where no tensors normalise the input."""
+    semantics: tuple[Semantics, ...] = ()
+    """The first that names the network's variant or names none holds. Empty: the network is built from the definition,
+    so whatever that says holds."""
+
+    @property
+    def has_scope(self) -> bool:
+        """Whether a scope stands before every name."""
+        return any(template.startswith("{scope}") for template in self.layers.values())
+
+    def meaning(self, variant: str) -> Semantics | None:
+        """What the dialect's own network of that variant does; None: what the definition says."""
+        return next((row for row in self.semantics if row.variants is None or variant in row.variants), None)
 
 
 TORCH_LEAVES: Mapping[Role, str] = MappingProxyType(
@@ -107,5 +160,3 @@ TORCH_AXES: Mapping[Role, Axes] = MappingProxyType(
         Role.ROUTING: (1, 0),  # IE -> EI
     }
 )
-TORCH_PREFIXES = ("module.", "_orig_mod.")
-"""Of torch.nn.DataParallel and of torch.compile."""

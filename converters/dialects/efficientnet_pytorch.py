@@ -11,7 +11,6 @@ from converters.dialects.dialect import (
     MBCONV_PLAIN,
     TORCH_AXES,
     TORCH_LEAVES,
-    TORCH_PREFIXES,
     Dialect,
     Ignorable,
     Semantics,
@@ -47,8 +46,7 @@ EFFICIENTNET_PYTORCH = Dialect(
     separator=".",
     leaves=TORCH_LEAVES,
     axes=TORCH_AXES,
-    prefixes=TORCH_PREFIXES,
     ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
     norm_counter="num_batches_tracked",
-    semantics=Semantics(padding=Padding.SAME, epsilon=1e-3),
+    semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3),),
 )

@@ -1,6 +1,6 @@
 """The state_dict of this project's PyTorch networks: canonical paths, torch's own leaves and layouts."""
 
-from converters.dialects.dialect import TORCH_AXES, TORCH_LEAVES, TORCH_PREFIXES, Dialect, Ignorable
+from converters.dialects.dialect import TORCH_AXES, TORCH_LEAVES, Dialect, Ignorable
 from converters.dialects.native import CANONICAL_BLOCKS, CANONICAL_LAYERS
 
 EFFNET_TORCH = Dialect(
@@ -11,7 +11,6 @@ EFFNET_TORCH = Dialect(
     separator=".",
     leaves=TORCH_LEAVES,
     axes=TORCH_AXES,
-    prefixes=TORCH_PREFIXES,
     ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
     norm_counter="num_batches_tracked",
 )

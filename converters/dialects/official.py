@@ -105,5 +105,5 @@ OFFICIAL = Dialect(
         Ignorable(pattern=r".*/(RMSProp|RMSProp_1|Momentum|Adam|Adam_1)", reason="a slot of the optimiser"),
         Ignorable(pattern=r"(.*/)?beta[12]_power", reason="a counter of the optimiser"),
     ),
-    semantics=Semantics(padding=Padding.SAME, epsilon=1e-3),
+    semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3),),
 )

@@ -62,11 +62,10 @@ OFFICIAL_OBJECT = Dialect(
         }
     ),
     axes=MappingProxyType({}),
-    prefixes=("model/",),
     ignorable=(
         Ignorable(pattern=r".*/\.OPTIMIZER_SLOT/.*", reason="a slot of the optimiser"),
         Ignorable(pattern=rf"optimizer/.*{_VALUE}", reason="a number of the optimiser"),
         Ignorable(pattern=rf"(save_counter|step|global_step)/{_VALUE}", reason="a counter of training or saving"),
     ),
-    semantics=Semantics(padding=Padding.SAME, epsilon=1e-3),
+    semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3),),
 )

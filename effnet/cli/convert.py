@@ -41,6 +41,13 @@ def convert(
     allow_non_finite: Annotated[
         bool, typer.Option("--allow-non-finite", help="Convert weights that are NaN or infinite too.")
     ] = False,
+    accept_different_logits: Annotated[
+        bool,
+        typer.Option(
+            "--accept-different-logits",
+            help="Write the weights into a dialect whose own network pads otherwise, and so gives other logits.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
     no_fsync: Annotated[
         bool, typer.Option("--no-fsync", help="Do not wait for the disk; a power failure may lose the file.")
@@ -74,6 +81,7 @@ def convert(
                 to_format=to_format,
                 dtype=dtype,
                 allow_non_finite=allow_non_finite,
+                accept_different_logits=accept_different_logits,
                 overwrite=force,
                 sync=not no_fsync,
                 progress=progress,

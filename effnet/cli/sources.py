@@ -28,6 +28,7 @@ class SourceFlags:
     depth: float | None = None
     num_classes: int | None = None
     recipe: str | None = None
+    prefix: str | None = None
     ema: str | None = None
     spec: str | None = None
 
@@ -56,6 +57,7 @@ class SourceFlags:
             depth=self.depth,
             num_classes=self.num_classes,
             recipe=self.recipe,
+            prefix=self.prefix,
             ema=Ema(ema),
             spec=self._definition(),
         )
@@ -117,6 +119,13 @@ _FLAGS = (
         kind=str,
         metavar="NAME",
         help="Training recipe, which says how images are normalised: autoaugment, advprop, lite, ...",
+    ),
+    _Flag(
+        field="prefix",
+        flag="prefix",
+        kind=str,
+        metavar="TEXT",
+        help="What stands before the names of the network in a file that holds several, such as 'backbone.'.",
     ),
     _Flag(
         field="ema",

@@ -1,7 +1,8 @@
 import pytest
 
 from converters import DIALECTS
-from converters.naming import Unnamed, pattern, table
+from converters.naming import Unnamed, table
+from converters.recognition import pattern
 from effnet_core import VARIANTS, Family, resolve
 from tests.converters.memory import equal, in_dialect, opened
 from tests.lively import lively_state

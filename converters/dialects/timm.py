@@ -1,0 +1,96 @@
+"""Names of timm's EfficientNets, of which it has two kinds.
+
+Models whose name begins with tf_ take the official TensorFlow weights: SAME padding, epsilon 1e-3. The others, trained
+in PyTorch, pad symmetrically, epsilon 1e-5. Their tensors have the same names, so that only the model's name tells them
+apart, which timm's own folders hold in config.json.
+
+Source: timm/models/efficientnet.py, _efficientnet_blocks.py and _efficientnet_builder.py, version 1.0.31.
+"""
+
+from dataclasses import replace
+from types import MappingProxyType
+
+from converters.dialects.dialect import (
+    COND,
+    FUSED,
+    FUSED_PLAIN,
+    MBCONV,
+    MBCONV_PLAIN,
+    TORCH_AXES,
+    TORCH_LEAVES,
+    Dialect,
+    Ignorable,
+    Semantics,
+)
+from effnet_core import Padding
+
+_BLOCK = "blocks.{stage_index}.{repeat}"
+_SQUEEZE_EXCITE = {
+    "squeeze_excite.reduce": f"{_BLOCK}.se.conv_reduce",
+    "squeeze_excite.expand": f"{_BLOCK}.se.conv_expand",
+}
+_MBCONV = {
+    "expand.conv": f"{_BLOCK}.conv_pw",
+    "expand.norm": f"{_BLOCK}.bn1",
+    "depthwise.conv": f"{_BLOCK}.conv_dw",
+    "depthwise.norm": f"{_BLOCK}.bn2",
+    **_SQUEEZE_EXCITE,
+    "project.conv": f"{_BLOCK}.conv_pwl",
+    "project.norm": f"{_BLOCK}.bn3",
+}
+
+TIMM = Dialect(
+    name="timm",
+    title="timm (tf_ models)",
+    layers=MappingProxyType(
+        {
+            "stem.conv": "conv_stem",
+            "stem.norm": "bn1",
+            "head.conv": "conv_head",
+            "head.norm": "bn2",
+            "classifier": "classifier",
+        }
+    ),
+    blocks=MappingProxyType(
+        {
+            MBCONV: _MBCONV,
+            COND: {"routing": f"{_BLOCK}.routing_fn", **_MBCONV},
+            MBCONV_PLAIN: {  # its projection is called as the expansion of the others
+                "depthwise.conv": f"{_BLOCK}.conv_dw",
+                "depthwise.norm": f"{_BLOCK}.bn1",
+                **_SQUEEZE_EXCITE,
+                "project.conv": f"{_BLOCK}.conv_pw",
+                "project.norm": f"{_BLOCK}.bn2",
+            },
+            FUSED: {
+                "expand.conv": f"{_BLOCK}.conv_exp",
+                "expand.norm": f"{_BLOCK}.bn1",
+                "project.conv": f"{_BLOCK}.conv_pwl",
+                "project.norm": f"{_BLOCK}.bn2",
+            },
+            FUSED_PLAIN: {
+                "project.conv": f"{_BLOCK}.conv",
+                "project.norm": f"{_BLOCK}.bn1",
+            },
+        }
+    ),
+    separator=".",
+    leaves=TORCH_LEAVES,
+    axes=TORCH_AXES,
+    ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
+    norm_counter="num_batches_tracked",
+    hint=r'"architecture": *"tf_efficientnet',
+    caution=(
+        "timm's names do not tell its tf_ models (SAME padding) from its others (symmetric padding); took tf_. If the "
+        "model's name does not begin with tf_, say --from timm-symmetric."
+    ),
+    semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3, decay=0.9),),
+)
+
+TIMM_SYMMETRIC = replace(
+    TIMM,
+    name="timm-symmetric",
+    title="timm (models without tf_)",
+    hint=r'"architecture": *"efficientnet',
+    semantics=(Semantics(padding=Padding.SYMMETRIC, epsilon=1e-5, decay=0.9),),
+)

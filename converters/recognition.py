@@ -1,0 +1,184 @@
+"""Whose names a file holds: found from the names alone, whatever the network is and wherever it stands in the file."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from converters.dialects.dialect import MBCONV, MBCONV_PLAIN, Dialect
+from effnet_core import Role
+
+_NUMBERS = (
+    "index",
+    "stage",
+    "stage_index",
+    "after_stages",
+    "repeat",
+    "nth",
+    "nth_of_three",
+    "next_of_three",
+    "nth_layer",
+    "next_layer",
+    "nth_of_sort",
+)
+_FIELDS: Mapping[str, str] = {
+    **{name: rf"(?P<{name}>0|[1-9][0-9]*)" for name in _NUMBERS},
+    "letter": r"(?P<letter>[a-z{|}~\x7f-\xff])",  # what chr() gives for stages of more than 26 blocks too
+    "scope": r"(?P<scope>.+?)",
+}
+_PLACES = ("stage", "stage_index", "repeat", "letter")
+"""Fields that together tell blocks apart where there is no index."""
+_FIELD = re.compile(r"\{(\w+)\}")
+_BOUNDARY = re.compile(r"[./]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recognised:
+    """How many names of a file a dialect knows, and what stands before them."""
+
+    dialect: Dialect
+    count: int
+    prefix: str
+    """What stands before every name of the network: what wrappers and enclosing modules have put there."""
+    scope: str
+    num_blocks: int | None
+    """None where the names do not tell blocks apart."""
+    rivals: tuple[str, ...] = ()
+    """Other prefixes with as many names."""
+
+
+def recognise(dialect: Dialect, names: Iterable[str], *, prefix: str | None = None) -> Recognised:
+    """Match the names of a file against the dialect's templates; needs no definition of the network.
+
+    Where names of the dialect stand behind several prefixes, the one with most of them is the network's, unless
+    `prefix` says it.
+    """
+    found = _by_prefix(dialect, names, prefix)
+    most = max((len(matches) for matches in found.values()), default=0)
+    largest = [one for one, matches in found.items() if len(matches) == most]
+    if not largest:
+        return Recognised(dialect=dialect, count=0, prefix=prefix or "", scope="", num_blocks=0)
+    scopes: Counter[str] = Counter()
+    indices: set[int] = set()
+    places: set[tuple[str, ...]] = set()
+    for fields in found[largest[0]]:
+        scopes[fields.get("scope", "")] += 1
+        if "index" in fields:
+            indices.add(int(fields["index"]))
+        elif "repeat" in fields or "letter" in fields:
+            places.add(tuple(fields[name] for name in _PLACES if name in fields))
+    return Recognised(
+        dialect=dialect,
+        count=most,
+        prefix=largest[0],
+        scope=scopes.most_common(1)[0][0],
+        num_blocks=_num_blocks(dialect, indices, places),
+        rivals=tuple(largest[1:]),
+    )
+
+
+def _num_blocks(dialect: Dialect, indices: set[int], places: set[tuple[str, ...]]) -> int | None:
+    if any(_end_of_place(template) for template in _block_templates(dialect)):
+        return max(indices) + 1 if indices else len(places)
+    return None
+
+
+def _by_prefix(dialect: Dialect, names: Iterable[str], prefix: str | None) -> dict[str, list[dict[str, str]]]:
+    """For each prefix the fields of the names behind it that the dialect knows."""
+    found: dict[str, list[dict[str, str]]] = {}
+    expression = pattern(dialect)
+    for name in names:
+        variable = variable_name(dialect, name)
+        for start in _starts(dialect, variable, found, prefix):
+            if match := expression.fullmatch(variable, start):
+                fields = {key.rstrip("0123456789"): value for key, value in match.groupdict().items() if value}
+                found.setdefault(variable[:start], []).append(fields)
+                break
+    return found
+
+
+def _starts(dialect: Dialect, name: str, known: Iterable[str], prefix: str | None) -> list[int]:
+    """Where in a name the dialect's own part may begin."""
+    if prefix is not None:
+        return [len(prefix)] if name.startswith(prefix) else []
+    if dialect.has_scope:  # its scope takes in whatever stands before
+        return [0]
+    likely = [len(one) for one in known if name.startswith(one)]
+    return likely + [0] + [boundary.end() for boundary in _BOUNDARY.finditer(name)]
+
+
+def variable_name(dialect: Dialect, name: str) -> str:
+    """The variable's name, whether the name is its own or that of its moving average."""
+    return name.removesuffix(dialect.shadow_suffix) if dialect.shadow_suffix else name
+
+
+def usual_name(dialect: Dialect, name: str, *, scope: str) -> str:
+    """The name that the dialect writes, for one that may be an alternative to it."""
+    for part, template in dialect.alternatives.items():
+        layer = template.format(scope=scope) + dialect.separator
+        if name.startswith(layer):
+            return dialect.layers[part].format(scope=scope) + dialect.separator + name.removeprefix(layer)
+    leaf = dialect.depthwise_alternative
+    if leaf is not None and name.endswith(leaf) and _other_depthwise(dialect).fullmatch(name):
+        return name.removesuffix(leaf) + dialect.leaves[Role.DEPTHWISE]
+    return name
+
+
+def is_normalisation(dialect: Dialect, name: str) -> bool:
+    """Whether a tensor is one of those by which the dialect's own network normalises its input."""
+    tensors = dialect.normalisation
+    return tensors is not None and name in (tensors.mean, tensors.variance, tensors.count)
+
+
+def is_of_network(dialect: Dialect, name: str) -> bool:
+    """Whether a variable is a tensor of the network, or stands where it could not be left out without a change."""
+    return pattern(dialect).fullmatch(name) is not None or inside(dialect).fullmatch(name) is not None
+
+
+@cache
+def pattern(dialect: Dialect) -> re.Pattern[str]:
+    """One expression that matches the name of every tensor that the dialect can name."""
+    layers = {*dialect.layers.values(), *dialect.alternatives.values(), *_block_templates(dialect)}
+    return _expression(layers, re.escape(dialect.separator) + _any_of(dialect.leaves.values()))
+
+
+@cache
+def inside(dialect: Dialect) -> re.Pattern[str]:
+    """Matches what begins as the names of a block do, where an unknown tensor would change the network."""
+    starts = {template[: _end_of_place(template)] for template in _block_templates(dialect)} - {""}
+    return _expression(starts, r"(?![a-z0-9]).*")
+
+
+@cache
+def _other_depthwise(dialect: Dialect) -> re.Pattern[str]:
+    layers = {parts["depthwise.conv"] for kind, parts in dialect.blocks.items() if kind in (MBCONV, MBCONV_PLAIN)}
+    return _expression(layers, re.escape(f"{dialect.separator}{dialect.depthwise_alternative}"))
+
+
+@cache
+def _block_templates(dialect: Dialect) -> frozenset[str]:
+    return frozenset(template for parts in dialect.blocks.values() for template in parts.values())
+
+
+def _end_of_place(template: str) -> int:
+    """Where the fields end that say which block it is; 0 without any."""
+    return max((match.end() for match in _FIELD.finditer(template) if match[1] in {"index", *_PLACES}), default=0)
+
+
+def _expression(templates: Iterable[str], tail: str) -> re.Pattern[str]:
+    options = [_option(template, number) for number, template in enumerate(sorted(templates))]
+    return re.compile(rf"(?:{'|'.join(options) or '(?!)'}){tail}")
+
+
+def _option(template: str, number: int) -> str:
+    expression = re.escape(template).replace(r"\{", "{").replace(r"\}", "}").replace(r"\[", "(?:").replace(r"\]", ")?")
+    return _FIELD.sub(
+        lambda match: _FIELDS[match[1]].replace("<" + match[1] + ">", f"<{match[1]}{number}>"), expression
+    )
+
+
+def _any_of(words: Iterable[str]) -> str:
+    return f"(?:{'|'.join(sorted({re.escape(word) for word in words}))})"

@@ -1,0 +1,106 @@
+"""Which dialect the names of a file are written in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from converters.checkpoint import DIALECT_KEY, SourceOptions
+from converters.dialects import DIALECTS, Dialect
+from converters.errors import some_of
+from converters.formats import FORMATS
+from converters.formats.base import Reader
+from converters.recognition import Recognised, recognise
+from effnet_core import EffnetError
+
+_FEW = 40
+"""Names that are looked at to tell the dialects apart."""
+_STRAY = 8
+"""So few names, if they are a small part of a file, belong to a dialect by chance."""
+
+
+class UnknownDialect(EffnetError):
+    """The names in a file belong to no dialect, or a dialect of that name does not exist."""
+
+
+class SeveralNetworks(EffnetError):
+    """A file holds several networks, and nothing says which of them is meant."""
+
+
+def find_dialect(name: str) -> Dialect:
+    """The dialect of that name. Raises `UnknownDialect` naming all of them when there is none."""
+    if name not in DIALECTS:
+        near = get_close_matches(name, DIALECTS, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise UnknownDialect(f"There is no dialect named {name!r}.{hint} Dialects: {', '.join(DIALECTS)}.")
+    return DIALECTS[name]
+
+
+def recognised_names(reader: Reader, options: SourceOptions) -> Recognised:
+    """The dialect that knows most names of the file, or the one that the user names, and where its names stand.
+
+    Raises `UnknownDialect` where none knows them and `SeveralNetworks` where they stand behind several prefixes.
+    """
+    if options.dialect is not None:
+        found = recognise(find_dialect(options.dialect), reader.tensors, prefix=options.prefix)
+    else:
+        found = _most_recognised(reader, options.prefix)
+    if found.rivals:
+        places = ", ".join(repr(prefix) for prefix in sorted((found.prefix, *found.rivals)))
+        raise SeveralNetworks(
+            f"{reader.path} holds {1 + len(found.rivals)} networks with names of {found.dialect.name}, which begin "
+            f"with {places}. Say which one is meant: --prefix (prefix=...)."
+        )
+    return found
+
+
+def _most_recognised(reader: Reader, prefix: str | None) -> Recognised:
+    names = list(reader.tensors)
+    # A few names from all over the file tell the dialects apart; only where they do not, every name is tried with each.
+    best = recognise(_likely(reader, names[:: len(names) // _FEW + 1], prefix), names, prefix=prefix)
+    if best.count < max(1, len(names) // 4):
+        best = max((recognise(one, names, prefix=prefix) for one in _in_order(reader)), key=lambda found: found.count)
+    if best.count == 0:
+        raise UnknownDialect(
+            f"{reader.path} holds {len(reader.tensors)} tensors whose names belong to no known dialect; the first are: "
+            f"{some_of(reader.tensors)}. Dialects: {', '.join(DIALECTS)}."
+        )
+    if best.count < min(_STRAY, len(names)):
+        raise UnknownDialect(
+            f"{reader.path} holds {len(names)} tensors, of whose names only {best.count} could be those of an "
+            f"EfficientNet ({best.dialect.title}): it is probably another architecture. The first are: "
+            f"{some_of(reader.tensors)}. If it is an EfficientNet, name its dialect: --from (dialect=...)."
+        )
+    return best
+
+
+def _likely(reader: Reader, few: Sequence[str], prefix: str | None) -> Dialect:
+    """The dialect that knows most of a few names, the first of those that know as many."""
+    found: list[Recognised] = []
+    for dialect in _in_order(reader):
+        found.append(recognise(dialect, few, prefix=prefix))
+        ignorable = sum(is_ignorable(dialect, name) is not None for name in few)
+        if found[-1].count and found[-1].count + ignorable >= len(few):
+            break
+    return max(found, key=lambda one: one.count).dialect
+
+
+def _in_order(reader: Reader) -> list[Dialect]:
+    """Every dialect: the one that the file names, one at which its configuration hints, the format's usual, others."""
+    usual = FORMATS[reader.format].dialect if reader.format in FORMATS else None
+    text = "\n".join(value for key, value in reader.metadata.items() if not key.startswith("effnet."))
+
+    def rank(dialect: Dialect) -> int:
+        if reader.metadata.get(DIALECT_KEY) == dialect.name:
+            return 0
+        if dialect.hint is not None and re.search(dialect.hint, text):
+            return 1
+        return 2 if dialect.name == usual else 3
+
+    return sorted(DIALECTS.values(), key=rank)
+
+
+def is_ignorable(dialect: Dialect, name: str) -> str | None:
+    """Why the network does not need a tensor of that name; None where the dialect does not say."""
+    return next((rule.reason for rule in dialect.ignorable if re.fullmatch(rule.pattern, name)), None)

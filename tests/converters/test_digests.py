@@ -54,7 +54,7 @@ def test_it_is_what_the_document_says(dtype: object) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", FORMATS)
 def test_it_is_equal_in_every_format_and_dialect(name: str, dialect: str, tmp_path: Path) -> None:
-    own = DIALECTS[dialect].semantics
+    own = DIALECTS[dialect].meaning(SPEC.name)
     spec = SPEC if own is None else replace(SPEC, padding=own.padding, norm=replace(SPEC.norm, epsilon=own.epsilon))
     path = tmp_path / f"model{FORMATS[name].suffixes[0] if FORMATS[name].suffixes else ''}"
     save_state(path, spec, STATE, to=dialect, to_format=name, sync=False)

@@ -104,13 +104,13 @@ def _input_notes(spec: NetworkSpec, dialect: Dialect, own: Semantics) -> list[st
     if own.normalises is None or (own.normalises.mean, own.normalises.scale) == (prepared.mean, prepared.scale):
         return []
     return [
-        f"Input differs: {dialect.title} itself normalises pixels as {described(own.normalises)}; these weights "
-        f"expect {described(prepared)}. Build its model without its own "
+        f"Input differs: {dialect.title} itself normalises pixels as {pixel_formula(own.normalises)}; these weights "
+        f"expect {pixel_formula(prepared)}. Build its model without its own "
         "normalisation and normalise as these weights expect; the definition in the file says it too."
     ]
 
 
-def described(pixels: PixelRange | Preprocessing) -> str:
+def pixel_formula(pixels: PixelRange | Preprocessing) -> str:
     """The normalisation as a formula for people."""
     return f"(pixel - {_numbers(pixels.mean)}) / {_numbers(pixels.scale)}"
 

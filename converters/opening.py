@@ -16,7 +16,7 @@ from converters.epsilon import restore
 from converters.errors import UnreadableFile, UnsupportedFile, some_of
 from converters.formats import open_reader
 from converters.formats.base import Reader
-from converters.meaning import described, normalised_by, stored_range, understood
+from converters.meaning import normalised_by, pixel_formula, stored_range, understood
 from converters.naming import Entry, table
 from converters.recognition import Recognised, is_normalisation, is_of_network, usual_name, variable_name
 from converters.whose_names import is_ignorable, recognised_names
@@ -162,9 +162,9 @@ def _network(
         spec = replace(spec, preprocessing=found.spec.preprocessing)
     elif pixels is not None:
         spec = replace(spec, preprocessing=normalised_by(spec.preprocessing, pixels))
-        notes.append(f"Images are normalised as tensors of the file say: {described(pixels)}.")
+        notes.append(f"Images are normalised as tensors of the file say: {pixel_formula(pixels)}.")
     elif (own := dialect.meaning(spec.name)) is not None and own.normalises is not None:
-        notes.append(f"Images are normalised as {dialect.title} does: {described(own.normalises)}.")
+        notes.append(f"Images are normalised as {dialect.title} does: {pixel_formula(own.normalises)}.")
     else:
         notes.append(_assumed(found.spec))
     return spec, tuple(notes)

@@ -15,7 +15,7 @@ from converters.epsilon import make_up
 from converters.errors import OutputError
 from converters.formats import Format
 from converters.formats.base import Array, TensorInfo
-from converters.meaning import described, settle
+from converters.meaning import pixel_formula, settle
 from converters.naming import table
 from effnet_core import NetworkSpec, Role
 
@@ -125,7 +125,7 @@ def _normalisation(spec: NetworkSpec, dialect: Dialect, names: StoredNormalisati
     ]
     counter = TensorInfo(name=names.count, shape=(), dtype=np.dtype(np.int64))
     steps.append(Step(source=None, unfolded=(), axes=(), target=counter))
-    formula = described(prepared)
+    formula = pixel_formula(prepared)
     return steps, f"Wrote the tensors by which {dialect.title} normalises pixels, as {formula}."
 
 

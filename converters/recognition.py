@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from converters.dialects.dialect import MBCONV, MBCONV_PLAIN, Dialect
+from converters.dialects.dialect import Dialect
 from effnet_core import Role
 
 _NUMBERS = (
@@ -154,7 +154,7 @@ def inside(dialect: Dialect) -> re.Pattern[str]:
 
 @cache
 def _other_depthwise(dialect: Dialect) -> re.Pattern[str]:
-    layers = {parts["depthwise.conv"] for kind, parts in dialect.blocks.items() if kind in (MBCONV, MBCONV_PLAIN)}
+    layers = {parts["depthwise.conv"] for parts in dialect.blocks.values() if "depthwise.conv" in parts}
     return _expression(layers, re.escape(f"{dialect.separator}{dialect.depthwise_alternative}"))
 
 

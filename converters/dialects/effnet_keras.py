@@ -13,7 +13,7 @@ KERAS_LEAVES = MappingProxyType(
         Role.DENSE: "kernel",
         Role.ROUTING: "kernel",
         Role.EXPERTS: "kernel",
-        Role.DEPTHWISE_EXPERTS: "kernel",
+        Role.DEPTHWISE_EXPERTS: "depthwise_kernel",
         Role.BIAS: "bias",
         Role.GAMMA: "gamma",
         Role.BETA: "beta",

@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 
-from converters import DIALECTS
+from converters import DIALECTS, SeveralNetworks, SourceOptions, UnknownDialect
 from converters.naming import Unnamed, table
 from converters.recognition import pattern
-from effnet_core import VARIANTS, Family, resolve
+from effnet_core import VARIANTS, CheckpointMismatch, Family, resolve
 from tests.converters.memory import equal, in_dialect, opened
 from tests.lively import lively_state
 
@@ -173,6 +174,10 @@ def test_axes_permute(dialect: str) -> None:
     assert all(sorted(axes) == list(range(len(axes))) for axes in row.axes.values())
 
 
+TWINS = {"timm-symmetric": "timm"}
+"""Dialects whose names are those of another one, for which they are taken unless somebody says otherwise."""
+
+
 @pytest.mark.parametrize(
     ("dialect", "family"),
     [(name, family) for name in DIALECTS for family in NETWORKS if family not in UNKNOWN.get(name, ())],
@@ -181,17 +186,49 @@ def test_a_state_survives_each_dialect_bit_for_bit(dialect: str, family: Family)
     network = NETWORKS[family]
     state = lively_state(network)
     checkpoint = opened(in_dialect(dialect, network, state))
-    assert checkpoint.dialect.name == dialect
+    assert checkpoint.dialect.name == TWINS.get(dialect, dialect)
     assert checkpoint.spec.blocks == network.blocks
     assert equal(checkpoint.state(), state)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
-def test_wrappers_of_torch_are_seen_through(prefix: str) -> None:
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model.backbone.", "encoder."])
+@pytest.mark.parametrize("dialect", ["efficientnet-pytorch", "timm", "effnet-torch"])
+def test_wrappers_and_enclosing_modules_are_seen_through(prefix: str, dialect: str) -> None:
     state = lively_state(NARROW)
-    arrays = in_dialect("efficientnet-pytorch", NARROW, state)
-    checkpoint = opened({prefix + name: array for name, array in arrays.items()})
+    arrays = in_dialect(dialect, NARROW, state)
+    wrapped = {prefix + name: array for name, array in arrays.items()}
+    checkpoint = opened({"decoder.0.weight": np.zeros(3, np.float32)} | wrapped)
     assert equal(checkpoint.state(), state)
+    assert any(f"begin with {prefix!r}" in note for note in checkpoint.notes)
+    assert any("Left out 1 tensors that are no part of the network: decoder.0.weight" in n for n in checkpoint.notes)
+
+
+def test_of_two_networks_the_user_says_which() -> None:
+    states = {prefix: lively_state(NARROW, seed=seed) for seed, prefix in enumerate(("student.", "teacher."))}
+    arrays = {
+        prefix + name: array
+        for prefix, state in states.items()
+        for name, array in in_dialect("timm", NARROW, state).items()
+    }
+    with pytest.raises(SeveralNetworks, match=r"'student\.', 'teacher\.'.*--prefix"):
+        opened(arrays)
+    for prefix, state in states.items():
+        assert equal(opened(arrays, SourceOptions(prefix=prefix)).state(), state)
+
+
+def test_an_unknown_tensor_inside_a_block_is_a_mismatch() -> None:
+    arrays = in_dialect("timm", NARROW, lively_state(NARROW))
+    arrays["blocks.2.0.attention.weight"] = np.zeros(3, np.float32)
+    with pytest.raises(CheckpointMismatch) as caught:
+        opened(arrays)
+    assert caught.value.unexpected == ("blocks.2.0.attention.weight",)
+
+
+def test_another_architecture_is_refused() -> None:
+    arrays = {f"layer{i}.{j}.conv1.weight": np.zeros(3, np.float32) for i in range(4) for j in range(6)}
+    arrays |= {f"bn1.{leaf}": np.zeros(3, np.float32) for leaf in ("weight", "bias", "running_mean", "running_var")}
+    with pytest.raises(UnknownDialect, match="it is probably another architecture"):
+        opened(arrays)
 
 
 def test_a_layout_taken_for_another_changes_the_state() -> None:

@@ -59,7 +59,6 @@ def test_it_is_equal_in_every_format_and_dialect(name: str, dialect: str, tmp_pa
     path = tmp_path / f"model{FORMATS[name].suffixes[0] if FORMATS[name].suffixes else ''}"
     save_state(path, spec, STATE, to=dialect, to_format=name, sync=False)
     with open_checkpoint(path) as checkpoint:
-        assert checkpoint.dialect.name == dialect
         assert digest(checkpoint).value == _of(STATE)
 
 

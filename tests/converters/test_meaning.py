@@ -1,0 +1,137 @@
+"""What a conversion does where the target's own network pads, divides or normalises otherwise."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from converters import (
+    DIALECTS,
+    DifferentSemantics,
+    EpsilonCannotBeMadeUpFor,
+    FormatError,
+    SourceOptions,
+    convert,
+    open_checkpoint,
+    save_state,
+)
+from converters.epsilon import SHIFTED_KEY, shifted
+from converters.formats import open_reader
+from converters.memory import MemoryReader
+from converters.opening import understand
+from effnet_core import NetworkSpec, Norm, Padding, resolve
+from tests.converters.memory import equal, in_dialect, opened
+from tests.lively import lively_state
+
+SPEC = resolve("b0", width=0.13, depth=0.5, num_classes=10)
+SYMMETRIC = replace(SPEC, padding=Padding.SYMMETRIC)
+STATE = lively_state(SPEC)
+VARIANCES = [name for name in STATE if name.endswith(".variance")]
+PADDING = {name: dialect.meaning(SPEC.name).padding for name, dialect in DIALECTS.items() if dialect.meaning(SPEC.name)}
+
+
+def _saved(tmp_path: Path, spec: NetworkSpec) -> Path:
+    path = tmp_path / f"{spec.padding}.safetensors"
+    save_state(path, spec, STATE, sync=False)
+    return path
+
+
+def _stored_variances(path: Path, dialect: str, spec: NetworkSpec) -> dict[str, np.ndarray]:
+    """What the file itself holds, by canonical name, without undoing anything."""
+    reader = open_reader(path)
+    plain = {name: np.array(reader.read(name)) for name in reader.tensors}
+    found = understand(MemoryReader(plain, path=path, format="memory"), SourceOptions(dialect=dialect, spec=spec))
+    return {name: array for name, array in found.state().items() if name in VARIANCES}
+
+
+@pytest.mark.parametrize("dialect", PADDING)
+def test_another_padding_is_refused_with_the_ways_out(dialect: str, tmp_path: Path) -> None:
+    other = {Padding.SAME: Padding.SYMMETRIC, Padding.SYMMETRIC: Padding.SAME}[PADDING[dialect]]
+    source, target = _saved(tmp_path, replace(SPEC, padding=other)), tmp_path / "m.npz"
+    with pytest.raises(DifferentSemantics, match="pads") as caught:
+        convert(source, target, to=dialect)
+    assert "--accept-different-logits" in str(caught.value)
+    assert str(caught.value).count("\n") < 10
+    assert not target.exists()
+    report = convert(source, target, to=dialect, accept_different_logits=True, sync=False)
+    assert any("as you accepted" in note for note in report.notes)
+    with open_checkpoint(target) as checkpoint:
+        assert checkpoint.spec.padding is PADDING[dialect]
+    same = convert(_saved(tmp_path, replace(SPEC, padding=PADDING[dialect])), tmp_path / "s.npz", to=dialect)
+    assert not any("as you accepted" in note for note in same.notes)
+
+
+def test_our_own_networks_keep_the_padding(tmp_path: Path) -> None:
+    source = _saved(tmp_path, SYMMETRIC)
+    for target in ("m.pth", "m.npz"):
+        convert(source, tmp_path / target, sync=False)
+        with open_checkpoint(tmp_path / target) as checkpoint:
+            assert checkpoint.spec.padding is Padding.SYMMETRIC
+
+
+def test_an_epsilon_is_made_up_for_and_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    source = _saved(tmp_path, SYMMETRIC)
+    report = convert(source, tmp_path / "timm.safetensors", to="timm-symmetric", sync=False)
+    assert any("epsilon differs: 0.001 here, 1e-05" in note for note in report.notes)
+    stored = _stored_variances(tmp_path / "timm.safetensors", "timm-symmetric", SYMMETRIC)
+    for name in VARIANCES:
+        ours = STATE[name].astype(np.float64) + SYMMETRIC.norm.epsilon
+        np.testing.assert_allclose(stored[name].astype(np.float64) + 1e-5, ours, rtol=1e-7, atol=0)
+        assert not np.array_equal(stored[name], STATE[name])
+    convert(tmp_path / "timm.safetensors", tmp_path / "back.npz", to="native", sync=False)
+    with open_checkpoint(tmp_path / "back.npz") as checkpoint:
+        assert checkpoint.spec == SYMMETRIC
+        assert equal(checkpoint.state(), STATE)
+
+
+def test_variances_that_were_trained_since_are_taken_as_they_are(tmp_path: Path) -> None:
+    convert(_saved(tmp_path, SYMMETRIC), tmp_path / "timm.npz", to="timm-symmetric", sync=False)
+    reader = open_reader(tmp_path / "timm.npz")
+    arrays = {name: np.array(reader.read(name)) for name in reader.tensors}
+    arrays["bn1.running_var"][0] += 1
+    changed = MemoryReader(arrays, path=Path("memory"), format="memory")
+    changed.metadata = reader.metadata
+    checkpoint = understand(changed, SourceOptions())
+    assert checkpoint.spec.norm.epsilon == 1e-5
+    assert any("were changed since" in note for note in checkpoint.notes)
+    assert checkpoint.state()["stem.norm.variance"][0] == arrays["bn1.running_var"][0]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"epsilon":1,"dtype":"O","lengths":{"a":1},"zlib":""}', "[" * 9999])
+def test_damaged_originals_are_refused(text: str, tmp_path: Path) -> None:
+    convert(_saved(tmp_path, SYMMETRIC), tmp_path / "timm.npz", to="timm-symmetric", sync=False)
+    reader = open_reader(tmp_path / "timm.npz")
+    damaged = MemoryReader({name: np.array(reader.read(name)) for name in reader.tensors}, path=Path("m"), format="m")
+    damaged.metadata = {**reader.metadata, SHIFTED_KEY: text}
+    with pytest.raises(FormatError, match="is damaged"):
+        understand(damaged, SourceOptions())
+
+
+def test_a_variance_too_small_to_make_up_is_refused(tmp_path: Path) -> None:
+    small = replace(SYMMETRIC, norm=Norm(epsilon=1e-5, decay=0.9))
+    state = STATE | {"head.norm.variance": np.full_like(STATE["head.norm.variance"], 1e-4)}
+    save_state(tmp_path / "s.npz", replace(small, padding=Padding.SAME), state, sync=False)
+    with pytest.raises(EpsilonCannotBeMadeUpFor, match=r"smallest running variance is 0\.0001"):
+        convert(tmp_path / "s.npz", tmp_path / "m.npz", to="official")
+    report = convert(tmp_path / "s.npz", tmp_path / "m.npz", to="official", accept_different_logits=True, sync=False)
+    assert any("stay as they are" in note for note in report.notes)
+    with open_checkpoint(tmp_path / "m.npz") as checkpoint:
+        assert equal(checkpoint.state(), state)
+
+
+def test_the_names_of_timm_mean_tf_models_unless_the_user_says_otherwise() -> None:
+    arrays = in_dialect("timm", SPEC, STATE)
+    assumed = opened(arrays)
+    assert (assumed.spec.padding, assumed.spec.norm) == (Padding.SAME, Norm(epsilon=1e-3, decay=0.9))
+    assert any("--from timm-symmetric" in note for note in assumed.notes)
+    said = opened(arrays, SourceOptions(dialect="timm-symmetric"))
+    assert (said.spec.padding, said.spec.norm) == (Padding.SYMMETRIC, Norm(epsilon=1e-5, decay=0.9))
+    assert not any("--from timm-symmetric" in note for note in said.notes)
+    reader = MemoryReader(arrays, path=Path("memory"), format="memory")
+    reader.metadata = {"config.json": '{"architecture": "efficientnet_b0"}'}
+    assert understand(reader, SourceOptions()).dialect.name == "timm-symmetric"
+
+
+def test_shifting_keeps_the_type() -> None:
+    assert shifted(np.ones(3, np.float16), 0.5).dtype == np.float16

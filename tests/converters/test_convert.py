@@ -11,6 +11,7 @@ import pytest
 from converters import (
     DIALECTS,
     FORMATS,
+    WRITTEN_FORMATS,
     Ema,
     FormatError,
     NotFinite,
@@ -52,7 +53,7 @@ SYMMETRIC = {
     if dialect.semantics and all(row.padding is Padding.SYMMETRIC for row in dialect.semantics)
 }
 WRITTEN = sorted(
-    {(name, row.dialect, Ema.ALWAYS) for name, row in WRITTEN_FORMATS.items()}
+    {(name, FORMATS[name].dialect, Ema.ALWAYS) for name in WRITTEN_FORMATS}
     | {("safetensors", name, Ema.NEVER) for name in DIALECTS if name not in SYMMETRIC}
 )
 """Every format with its usual names, and every dialect in one format."""

@@ -138,7 +138,9 @@ def _detect_zip(file: InputFile) -> str:
         return "saved-model"
     if any(name.endswith(".npy") for name in names):
         return "npz"
+    if any(name.endswith(".index") for name in names):
+        return "tensor-bundle"
     shown = ", ".join(list(names)[:8])
     raise UnsupportedFile(
-        f"{file.path} is a zip archive, but neither of PyTorch nor of NumPy; it holds: {shown or '-'}."
+        f"{file.path} is a zip archive, but of no checkpoint that is read here; it holds: {shown or '-'}."
     )

@@ -79,7 +79,7 @@ KERAS = zips.zipped({"metadata.json": b"{}", "config.json": b"{}", "model.weight
         (b"\x93NUMPY\x01\0", UnsupportedFile, r"numpy\.savez"),
         (b"BZh9", UnsupportedFile, "bzip2"),
         (b"\0", FormatError, "unknown format"),
-        (zips.zipped({"a.txt": b""}), UnsupportedFile, "neither of PyTorch nor of NumPy.*a.txt"),
+        (zips.zipped({"a.txt": b""}), UnsupportedFile, "of no checkpoint that is read here.*a.txt"),
         (zips.zipped({}), UnsupportedFile, "it holds: -"),
         (b"PK\x03\x04 and then nothing", FormatError, "no sound zip archive"),
         (b"\xff" * 600, FormatError, "unknown format"),

@@ -10,6 +10,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 import numpy as np
 import pytest
 
+from converters import open_checkpoint
 from converters.errors import FormatError, OutputError, UnreadableFile, UnsupportedFile
 from converters.formats import open_reader, writer_class
 from converters.formats._bundle.object_graph import GRAPH_KEY, VALUE_SUFFIX
@@ -129,6 +130,29 @@ def test_every_name_of_a_saved_model(tmp_path: Path) -> None:
     packed = shutil.make_archive(str(tmp_path / "packed"), "gztar", tmp_path, "model")
     with open_reader(Path(packed)) as reader:
         assert wrong(reader) == []
+
+
+def test_a_zipped_checkpoint(tmp_path: Path) -> None:
+    with ZipFile(tmp_path / "flowers.zip", "w") as archive:
+        for path in KERAS2.glob("legacy_adam.*"):
+            archive.write(path, f"flowers/{path.name}")
+    with open_reader(tmp_path / "flowers.zip") as reader:
+        assert reader.format == "tensor-bundle"
+        assert shapes(reader) == FLOWERS
+        assert wrong(reader) == []
+
+
+def test_a_saved_model_of_the_official_code(tmp_path: Path) -> None:
+    """TensorFlow 1 wrote them without object graph, under the names of variables."""
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01")
+    (tmp_path / "variables").mkdir()
+    for path in (oracle.FOLDER / "efficientnet-lite0").glob("model.ckpt-1234.*"):
+        shutil.copy(path, tmp_path / "variables" / path.name.replace("model.ckpt-1234", "variables"))
+    with open_checkpoint(tmp_path) as checkpoint, open_checkpoint(oracle.FOLDER / "efficientnet-lite0") as original:
+        assert (checkpoint.format, checkpoint.dialect.name) == ("saved-model", "official")
+        assert checkpoint.spec == original.spec
+        state = original.state()
+        assert all(np.array_equal(array, state[name]) for name, array in checkpoint.state().items())
 
 
 def test_a_saved_model_that_cannot_be_read(tmp_path: Path) -> None:

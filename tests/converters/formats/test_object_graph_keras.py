@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from converters import open_checkpoint
 from converters.formats import open_reader
 from converters.formats._bundle.object_graph import GRAPH_KEY
+from effnet_core import resolve
+from tests.lively import lively_state
 from tests.named_values import named_values
 
 keras = pytest.importorskip("keras", reason="Keras writes the files")
@@ -84,3 +87,14 @@ def test_names_and_values_of_what_keras_3_saves(writer: str, saved: Saved) -> No
     assert ("a number of the optimiser" in reasons) == (writer == "trained")
     assert ("how often the checkpoint was saved" in reasons) == (writer in ("trained", "saved_checkpoint"))
     assert any("stored twice" in reason for reason in reasons) == (writer in ("export", "archive"))
+
+
+def test_a_network_of_this_project_saved_by_tensorflow_is_the_same_network(tmp_path: Path) -> None:
+    effnet_tf = pytest.importorskip("effnet_tf")
+    spec = resolve("b0", width=0.13, depth=0.5, num_classes=10)
+    state = lively_state(spec)
+    tf.train.Checkpoint(model=effnet_tf.create_model(spec, state)).write(str(tmp_path / "model"))
+    with open_checkpoint(tmp_path / "model") as checkpoint:
+        found = checkpoint.state()
+    assert found.keys() == state.keys()
+    assert all(np.array_equal(found[name], array) for name, array in state.items())

@@ -17,6 +17,7 @@ from effnet_core import (
     Activation,
     EffnetError,
     Family,
+    Head,
     Interpolation,
     MBConv,
     NetworkSpec,
@@ -54,8 +55,8 @@ def to_config(spec: NetworkSpec) -> dict[str, Any]:
 
     Raises `NoConfig` where transformers' model would be another network.
     """
-    problems = list(_problems(spec))
-    if problems:
+    problems = _problems(spec)
+    if problems or spec.head is None or spec.classifier is None:
         raise NoConfig(
             f"transformers' EfficientNet cannot be this {spec.name}: {'; '.join(problems)}. Write another dialect, "
             "such as native or effnet-torch."
@@ -132,7 +133,9 @@ def _problems(spec: NetworkSpec) -> list[str]:
     """Where transformers' model would not be the network."""
     if spec.family is not Family.V1 or not all(isinstance(block, MBConv) for block in spec.blocks):
         return [f"it knows the family {Family.V1.value} alone"]
-    found = _inexpressible(spec)
+    if spec.head is None or spec.classifier is None:
+        return ["it ends with a head and a classifier, which this network has not"]
+    found = _inexpressible(spec, spec.head)
     if found:
         return found
     # The first block of a stage has no residual there, even where width 0.13 makes its ends equal.
@@ -143,7 +146,6 @@ def _problems(spec: NetworkSpec) -> list[str]:
         spec.name,
         width=spec.width,
         depth=spec.depth,
-        num_classes=spec.classifier.num_classes,
         in_channels=spec.stem.in_channels,
         drop_connect_rate=_drop_connect_rate(spec),
     )
@@ -155,7 +157,7 @@ def _problems(spec: NetworkSpec) -> list[str]:
     return []
 
 
-def _inexpressible(spec: NetworkSpec) -> list[str]:
+def _inexpressible(spec: NetworkSpec, head: Head) -> list[str]:
     found: list[str] = []
     if spec.preprocessing.resolution % 2:
         found.append(f"its stem is right for even sides alone, not for {spec.preprocessing.resolution} pixels")
@@ -163,7 +165,7 @@ def _inexpressible(spec: NetworkSpec) -> list[str]:
         found.append(f"it rounds channels by the rule {Rounding.GUARDED.value}")
     if spec.stem.activation is not Activation.SWISH:
         found.append(f"its activation is {Activation.SWISH.value}")
-    if round_channels(_HEAD, width=spec.width, rounding=Rounding.GUARDED) != spec.head.out_channels:
+    if round_channels(_HEAD, width=spec.width, rounding=Rounding.GUARDED) != head.out_channels:
         found.append(f"its head has {_HEAD} channels times the width coefficient")
     return found
 

@@ -78,6 +78,8 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         self.sources = sources
         """The network's tensors in forward order."""
         self.uses_ema = uses_ema
+        self.has_averages = uses_ema
+        """Whether the file holds moving averages, taken or not, as a set of its own."""
         self.ignored = ignored
         """Names of entries that are not part of the network, each with the reason."""
         self.notes = notes

@@ -19,6 +19,7 @@ from converters.formats.base import Reader
 from converters.meaning import normalised_by, pixel_formula, stored_range, understood
 from converters.naming import Entry, table
 from converters.recognition import Recognised, is_normalisation, is_of_network, usual_name, variable_name
+from converters.stored_averages import choose_set
 from converters.whose_names import is_ignorable, recognised_names
 from effnet_core import (
     VARIANTS,
@@ -45,10 +46,20 @@ def open_checkpoint(path: str | Path, options: SourceOptions | None = None) -> C
     options = options or SourceOptions()
     reader = open_reader(Path(path), name=options.format)
     try:
-        return understand(reader, options)
+        return _understand_chosen(reader, options)
     except BaseException:
         reader.close()
         raise
+
+
+def _understand_chosen(reader: Reader, options: SourceOptions) -> Checkpoint:
+    """The same as `understand`, where the file may keep moving averages as a second set under names of their own."""
+    chosen = choose_set(reader, options)
+    checkpoint = understand(chosen.reader, chosen.options)
+    checkpoint.has_averages |= chosen.has_averages
+    checkpoint.uses_ema |= chosen.uses_averages
+    checkpoint.notes += chosen.notes
+    return checkpoint
 
 
 def understand(reader: Reader, options: SourceOptions) -> Checkpoint:

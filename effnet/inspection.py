@@ -88,7 +88,8 @@ def inspect(
             dialect=checkpoint.dialect.name,
             title=checkpoint.dialect.title,
             network=network_info(checkpoint.spec, notes=notes),
-            has_ema=suffix is not None and any(name.endswith(suffix) for name in reader.tensors),
+            has_ema=checkpoint.has_averages
+            or (suffix is not None and any(name.endswith(suffix) for name in reader.tensors)),
             uses_ema=checkpoint.uses_ema,
             tensors=tuple(_tensor(checkpoint, name, canonical.get(name), data=data) for name in reader.tensors),
             skipped=dict(reader.skipped),

@@ -15,12 +15,14 @@ from typing import Any, cast
 
 from effnet_core import (
     Activation,
+    Classifier,
     EffnetError,
     Family,
     Head,
     Interpolation,
     MBConv,
     NetworkSpec,
+    Pooling,
     Rounding,
     resolve,
     round_channels,
@@ -135,7 +137,7 @@ def _problems(spec: NetworkSpec) -> list[str]:
         return [f"it knows the family {Family.V1.value} alone"]
     if spec.head is None or spec.classifier is None:
         return ["it ends with a head and a classifier, which this network has not"]
-    found = _inexpressible(spec, spec.head)
+    found = _inexpressible(spec, spec.head, spec.classifier)
     if found:
         return found
     # The first block of a stage has no residual there, even where width 0.13 makes its ends equal.
@@ -157,8 +159,10 @@ def _problems(spec: NetworkSpec) -> list[str]:
     return []
 
 
-def _inexpressible(spec: NetworkSpec, head: Head) -> list[str]:
+def _inexpressible(spec: NetworkSpec, head: Head, classifier: Classifier) -> list[str]:
     found: list[str] = []
+    if classifier.hidden or classifier.pooling is not Pooling.AVERAGE:
+        found.append("its classifier is average pooling and one dense layer")
     if spec.preprocessing.resolution % 2:
         found.append(f"its stem is right for even sides alone, not for {spec.preprocessing.resolution} pixels")
     if spec.rounding is not Rounding.GUARDED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
@@ -11,21 +11,12 @@ from converters.errors import UnsupportedFile
 
 T = TypeVar("T")
 
-NESTED = (
-    "state_dict",
-    "model",
-    "model_state_dict",
-    "state_dict_ema",
-    "model_ema",
-    "ema_state_dict",
-    "ema",
-    "net",
-    "network",
-    "weights",
-    "params",
-)
+NESTED = ("state_dict", "model", "model_state_dict", "net", "network", "weights", "params")
 """Keys under which training programs keep the state dict; where several hold tensors, the first of this order is taken.
 Without any of them, the checkpoint itself is the state dict."""
+AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
+"""Keys under which they keep its moving averages beside it. Of the first that holds tensors these are given too, with
+the key and a full stop before their names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,22 +34,37 @@ def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
             f"{path} holds no dict of tensors but this: {_describe(root)}. Save `model.state_dict()` with torch.save."
         )
     checkpoint = cast("dict[object, object]", root)
-    candidates = [key for key in NESTED if _has_tensors(checkpoint.get(key), kind)]
-    if not candidates and not _has_tensors(checkpoint, kind):
+    nested = [key for key in NESTED if _has_tensors(checkpoint.get(key), kind)]
+    averaged = [key for key in AVERAGED if _has_tensors(checkpoint.get(key), kind)]
+    taken = [*nested[:1], *averaged[:1]]
+    if not taken and not _has_tensors(checkpoint, kind):
         keys = ", ".join(str(key)[:40] for key in list(checkpoint)[:12])
         raise UnsupportedFile(
-            f"{path} has no tensors at its top nor under {', '.join(NESTED)}; it holds: {keys or 'nothing'}. "
-            "Save `model.state_dict()` alone with torch.save."
+            f"{path} has no tensors at its top nor under {', '.join((*NESTED, *AVERAGED))}; it holds: "
+            f"{keys or 'nothing'}. Save `model.state_dict()` alone with torch.save."
         )
-    if not candidates:
-        return _split(checkpoint, kind, prefix="", skipped={})
-    chosen = candidates[0]
-    skipped = {
-        str(key): f"another state dict; {chosen!r} was taken" if key in candidates else _reason(value, kind)
-        for key, value in checkpoint.items()
-        if key != chosen
-    }
-    return _split(cast("dict[object, object]", checkpoint[chosen]), kind, prefix=f"{chosen}.", skipped=skipped)
+    rest = {key: value for key, value in checkpoint.items() if key not in taken}
+    if nested:
+        skipped = {
+            str(key): f"another state dict; {taken[0]!r} was taken"
+            if key in nested + averaged
+            else _reason(value, kind)
+            for key, value in rest.items()
+        }
+        found = _split(cast("dict[object, object]", checkpoint[nested[0]]), kind, label=f"{nested[0]}.")
+        found = replace(found, skipped=skipped | dict(found.skipped))
+    else:
+        found = _split(rest, kind, label="")
+    for key in averaged[:1]:
+        found = _joined(found, _split(cast("dict[object, object]", checkpoint[key]), kind, label=f"{key}."), f"{key}.")
+    return found
+
+
+def _joined(found: StateDict[T], averages: StateDict[T], prefix: str) -> StateDict[T]:
+    return StateDict(
+        tensors={**found.tensors, **{prefix + name: tensor for name, tensor in averages.tensors.items()}},
+        skipped={**found.skipped, **averages.skipped},
+    )
 
 
 def _has_tensors(value: object, kind: type[T]) -> bool:
@@ -67,13 +73,15 @@ def _has_tensors(value: object, kind: type[T]) -> bool:
     )
 
 
-def _split(found: dict[object, object], kind: type[T], *, prefix: str, skipped: dict[str, str]) -> StateDict[T]:
+def _split(found: dict[object, object], kind: type[T], *, label: str) -> StateDict[T]:
+    """The tensors of a mapping; `label` stands before the names of what is left out."""
     tensors: dict[str, T] = {}
+    skipped: dict[str, str] = {}
     for key, value in found.items():
         if isinstance(value, kind) and isinstance(key, str):
             tensors[key] = value
         else:
-            skipped[f"{prefix}{str(key)[:80]}"] = _reason(value, kind)
+            skipped[f"{label}{str(key)[:80]}"] = _reason(value, kind)
     return StateDict(tensors=tensors, skipped=skipped)
 
 

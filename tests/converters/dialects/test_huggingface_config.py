@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from converters.dialects._huggingface_config import NoConfig, companions, depthwise_padding, read_config, to_config
-from effnet_core import NetworkSpec, Norm, resolve
+from effnet_core import NetworkSpec, Norm, Pooling, resolve
 
+CLASSIFIER = resolve("b0").classifier
 PUBLISHED_PADDING = {
     "b0": [],
     "b1": [16],
@@ -63,6 +64,8 @@ def test_what_is_written_is_read() -> None:
         (resolve("b0", resolution=225), "even sides alone"),
         (resolve("b0", width=0.13), "no residual in the first block"),
         (replace(resolve("b0"), depth=1.1), "coefficients"),
+        (replace(resolve("b0"), classifier=None), "ends with a head and a classifier"),
+        (replace(resolve("b0"), classifier=replace(CLASSIFIER, pooling=Pooling.MAX)), "average pooling"),
     ],
 )
 def test_networks_that_it_cannot_describe(spec: NetworkSpec, message: str) -> None:

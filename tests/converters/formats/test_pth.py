@@ -136,7 +136,7 @@ TAKEN, OTHER = torch.arange(3.0), torch.zeros(2)
         ({"w": TAKEN, "epoch": 3, "note": "x", "losses": [1.0]}, {"epoch", "note", "losses"}),
         ({"epoch": 3, "state_dict": {"w": TAKEN}, "optimizer": {"state": {}, "lr": 0.1}}, {"epoch", "optimizer"}),
         ({"model": {"w": TAKEN}, "step": torch.tensor(3)}, {"step"}),
-        ({"model_ema": {"w": OTHER}, "model": {"w": OTHER}, "state_dict": {"w": TAKEN}}, {"model", "model_ema"}),
+        ({"model": {"w": OTHER}, "state_dict": {"w": TAKEN}}, {"model"}),
         ({"state_dict": {"w": TAKEN, "x": None}}, {"state_dict.x"}),
         ({"state_dict": {}, "model_state_dict": {"w": TAKEN}}, {"state_dict"}),
         (
@@ -155,6 +155,30 @@ def test_where_the_state_dict_is(checkpoint: object, skipped: set[str], tmp_path
     assert containers.same(containers.read(KIND, path), {"w": TAKEN.numpy()})
     with PthReader(path) as reader:
         assert reader.skipped.keys() == skipped
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "names", "skipped"),
+    [
+        (
+            {"model_ema": {"w": OTHER}, "model": {"w": OTHER}, "state_dict": {"w": TAKEN}},
+            ["w", "model_ema.w"],
+            ["model"],
+        ),
+        ({"state_dict_ema": {"w": OTHER, "x": 1}}, ["state_dict_ema.w"], ["state_dict_ema.x"]),
+        ({"w": TAKEN, "ema": {"w": OTHER}, "epoch": 3}, ["w", "ema.w"], ["epoch"]),
+        ({"net": {"w": TAKEN}, "ema": {"w": OTHER}, "model_ema": {"w": OTHER}}, ["w", "model_ema.w"], ["ema"]),
+        ({"net": {"w": TAKEN}, "ema": {"decay": 0.9, "shadow": [OTHER]}}, ["w"], ["ema"]),
+    ],
+)
+@pytest.mark.parametrize("new", [True, False])
+def test_averages_beside_the_state_dict(
+    checkpoint: object, names: list[str], skipped: list[str], new: bool, tmp_path: Path
+) -> None:
+    torch.save(checkpoint, tmp_path / "x", _use_new_zipfile_serialization=new)
+    with PthReader(tmp_path / "x") as reader:
+        assert (list(reader.tensors), list(reader.skipped)) == (names, skipped)
+        assert all(reader.read(name).shape == ((2,) if "ema" in name else (3,)) for name in names)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,184 @@
+"""Checkpoints of training programs that keep moving averages as a second set of weights under names of their own.
+
+timm (`state_dict_ema`), torchvision's references (`model_ema`), torch.optim.swa_utils (`module.` beside `n_averaged`),
+and modules that hold an averaged copy of themselves (`ema.`, `ema_model.`). Here one of the two sets is chosen before
+anything else looks at the names, so that the rest of a conversion sees one network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from converters.checkpoint import SourceOptions
+from converters.ema import Ema, EmaUnavailable
+from converters.formats.base import Array, Location, Reader, TensorInfo
+
+WORDS = (
+    "state_dict_ema",
+    "model_ema",
+    "ema_state_dict",
+    "ema_model",
+    "ema",
+    "averaged_model",
+    "average_model",
+    "swa_model",
+    "ema_net",
+    "net_ema",
+)
+"""What stands before the names of averages, followed by a full stop."""
+_WRAPPER = "module."
+_COUNTER = "n_averaged"
+_MOST_PLACES = 32
+_COUNTERS = frozenset({_COUNTER, "num_updates", "decay", "initted", "step"})
+"""Scalars that the classes for averages keep beside them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Averages:
+    """The names of averages in a file, and of the weights that they are averages of."""
+
+    by_variable: Mapping[str, str]
+    """Name of the weight to the name of its average. Where the file has only averages, their names without wrapper."""
+    raw: tuple[str, ...]
+    """The weights themselves: every name that stands where those do that have averages. Empty: only averages."""
+    counters: tuple[str, ...]
+
+
+def find_averages(names: Iterable[str]) -> Averages | None:
+    """The averages among the names of a file; None where there are none."""
+    every = list(names)
+    known = set(every)
+    if _COUNTER in known and all(name.startswith(_WRAPPER) for name in every if name != _COUNTER):
+        wrapped = {name.removeprefix(_WRAPPER): name for name in every if name != _COUNTER}
+        return Averages(by_variable=wrapped, raw=(), counters=(_COUNTER,)) if wrapped else None
+    word = next((f"{word}." for word in WORDS if any(name.startswith(f"{word}.") for name in every)), None)
+    if word is None:
+        return None
+    counters = tuple(name for name in every if name.startswith(word) and name.removeprefix(word) in _COUNTERS)
+    averages = {name.removeprefix(word): name for name in every if name.startswith(word) and name not in counters}
+    if averages and all(name.startswith(_WRAPPER) for name in averages):
+        averages = {name.removeprefix(_WRAPPER): average for name, average in averages.items()}
+    if not averages:
+        return None
+    others = [name for name in every if not name.startswith(word)]
+    place = _place(others, averages)
+    if place is None:
+        return Averages(by_variable=averages, raw=(), counters=counters)
+    return Averages(
+        by_variable={place + name: average for name, average in averages.items()},
+        raw=tuple(name for name in others if name.startswith(place)),
+        counters=counters,
+    )
+
+
+def _place(names: list[str], averages: Mapping[str, str]) -> str | None:
+    """What stands before the weights themselves, found by the names that both have; None where there are none."""
+    known = set(names)
+    # Any one may be missing among the weights; of a few that are not there, one is.
+    for wanted in list(averages)[:8]:
+        places = [name.removesuffix(wanted) for name in names if name.endswith(wanted)]
+        whole = [place for place in places if place == "" or place.endswith(".")]
+        if whole:
+            return max(whole[:_MOST_PLACES], key=lambda place: sum(place + name in known for name in averages))
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What the rest of a conversion looks at."""
+
+    reader: Reader
+    options: SourceOptions
+    has_averages: bool
+    uses_averages: bool
+    notes: tuple[str, ...]
+
+
+def choose_set(reader: Reader, options: SourceOptions) -> Chosen:
+    """One of the two sets of weights of a file, by the policy in `options`; the reader itself where there is one set.
+
+    Where `options.prefix` says where the network stands, so it is.
+
+    Raises `EmaUnavailable` when the policy names a set that the file does not hold.
+    """
+    found = None if options.prefix is not None else find_averages(reader.tensors)
+    if found is None:
+        return Chosen(reader=reader, options=options, has_averages=False, uses_averages=False, notes=())
+    absent = [name for name in found.raw if _counts(reader, name) and not _fits(reader, found, name)]
+    _check_policy(options.ema, found, absent)
+    takes = not found.raw or options.ema is Ema.ALWAYS or (options.ema is Ema.AUTO and not absent)
+    chosen = dict(found.by_variable) if takes else {name: name for name in found.raw}
+    left = "the variable itself; its moving average was taken" if takes else "the moving average; not taken"
+    skipped = dict.fromkeys(found.counters, "a counter of the averaging")
+    others = found.raw if takes else found.by_variable.values()
+    skipped |= {name: left for name in others if name in reader.tensors}
+    elsewhere = {name for name in reader.tensors if name not in skipped and name not in chosen.values()}
+    return Chosen(
+        reader=ChosenReader(reader, chosen | {name: name for name in elsewhere}, skipped),
+        # The choice is made: what follows finds one set.
+        options=replace(options, ema=Ema.AUTO),
+        has_averages=True,
+        uses_averages=takes,
+        notes=(_note(found, absent, takes=takes),),
+    )
+
+
+def _counts(reader: Reader, name: str) -> bool:
+    """Whether a tensor is a weight: averages of counters are kept by some, and not by others."""
+    return reader.tensors[name].dtype.kind not in "iub"
+
+
+def _fits(reader: Reader, found: Averages, name: str) -> bool:
+    average = found.by_variable.get(name)
+    return average is not None and reader.tensors[average].shape == reader.tensors[name].shape
+
+
+def _check_policy(policy: Ema, found: Averages, absent: list[str]) -> None:
+    if policy is Ema.ALWAYS and absent:
+        raise EmaUnavailable(
+            f"Expected a moving average of each of the {len(found.raw)} variables; {len(absent)} have none of their "
+            f"shape, such as {absent[0]}. Use --ema never (ema='never') to take the variables."
+        )
+    if policy is Ema.NEVER and not found.raw:
+        raise EmaUnavailable(
+            f"The file holds {len(found.by_variable)} moving averages and none of the variables themselves. "
+            "Use --ema auto (ema='auto') to take the moving averages."
+        )
+
+
+def _note(found: Averages, absent: list[str], *, takes: bool) -> str:
+    average = next(iter(found.by_variable.values()))
+    if takes:
+        return f"Took the moving averages, such as {average}."
+    if absent:
+        return f"Took the variables: {len(absent)} of {len(found.raw)} have no moving average, such as {absent[0]}."
+    return f"Took the variables, not their moving averages, such as {average}."
+
+
+class ChosenReader(Reader):
+    """A reader that shows one set of the weights in a file, under the names of the variables."""
+
+    def __init__(self, reader: Reader, names: Mapping[str, str], skipped: Mapping[str, str]) -> None:
+        """`names` maps those that are shown to those in the file, `skipped` says why the others are not."""
+        self._reader, self._names = reader, names
+        self.format, self.path, self.metadata, self.notes = reader.format, reader.path, reader.metadata, reader.notes
+        shown = {inner: name for name, inner in names.items()}
+        self.tensors = {
+            shown[inner]: TensorInfo(name=shown[inner], shape=info.shape, dtype=info.dtype)
+            for inner, info in reader.tensors.items()
+            if inner in shown
+        }
+        self.skipped = {**reader.skipped, **skipped}
+
+    def read(self, name: str) -> Array:
+        """The array; it is valid until the next `read` or `close`."""
+        return self._reader.read(self._names[name])
+
+    def location(self, name: str) -> Location | None:
+        """Where the plain bytes of the array are."""
+        return self._reader.location(self._names[name])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()

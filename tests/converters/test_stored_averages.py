@@ -1,0 +1,225 @@
+"""Training checkpoints that keep moving averages beside the weights: files that PyTorch writes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+import effnet_torch
+from converters import Ema, EmaUnavailable, SourceOptions, digest, open_checkpoint
+from converters.formats import open_reader
+from converters.stored_averages import WORDS, find_averages
+from effnet import inspect
+from effnet_core import EffnetError, resolve
+from tests.converters.memory import equal
+from tests.lively import lively_state
+
+SPEC = resolve("b0", width=0.13, depth=0.1, num_classes=7)
+STATE, OTHER = lively_state(SPEC), lively_state(SPEC, seed=1)
+Dict = dict[str, Any]
+
+
+def module(state: dict[str, np.ndarray]) -> torch.nn.Module:
+    return effnet_torch.create_model(SPEC, state)
+
+
+def averaged(state: dict[str, np.ndarray]) -> Dict:
+    """What torch's own class for averages saves: `n_averaged`, and everything else behind `module.`."""
+    return torch.optim.swa_utils.AveragedModel(module(state)).state_dict()
+
+
+def optimiser() -> Dict:
+    model = module(STATE)
+    return torch.optim.AdamW(model.parameters()).state_dict()
+
+
+def behind(prefix: str, state: Dict) -> Dict:
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+RAW, EMA = module(STATE).state_dict(), module(OTHER).state_dict()
+PAIRS: dict[str, Dict] = {
+    "timm": {"epoch": 3, "arch": "b0", "state_dict": RAW, "optimizer": optimiser(), "state_dict_ema": EMA},
+    "timm, data parallel": {"state_dict": behind("module.", RAW), "state_dict_ema": EMA},
+    "torchvision": {"model": RAW, "optimizer": optimiser(), "model_ema": averaged(OTHER), "epoch": 3},
+    "at the top": RAW | {"ema": EMA},
+}
+FLAT: dict[str, Dict] = {
+    "a module with an average": behind("model.", RAW) | behind("model_ema.", EMA),
+    "of torch's class": RAW | behind("ema.", averaged(OTHER)),
+    "without prefix": RAW | behind("state_dict_ema.", EMA),
+}
+
+
+def taken(path: Path, ema: Ema) -> tuple[dict[str, np.ndarray], bool, str]:
+    with open_checkpoint(path, SourceOptions(ema=ema, spec=SPEC)) as checkpoint:
+        return checkpoint.state(), checkpoint.uses_ema, checkpoint.notes[-1]
+
+
+@pytest.mark.parametrize("case", PAIRS)
+def test_the_policy_chooses_among_state_dicts(case: str, tmp_path: Path) -> None:
+    torch.save(PAIRS[case], tmp_path / "x.pth")
+    _check_policy(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("case", FLAT)
+def test_the_policy_chooses_among_names(case: str, tmp_path: Path) -> None:
+    copies = {name: tensor.clone() for name, tensor in FLAT[case].items()}
+    safetensors.torch.save_file(copies, tmp_path / "x.safetensors")
+    _check_policy(tmp_path / "x.safetensors")
+
+
+def _check_policy(path: Path) -> None:
+    for ema, state, uses in ((Ema.AUTO, OTHER, True), (Ema.ALWAYS, OTHER, True), (Ema.NEVER, STATE, False)):
+        found, uses_ema, note = taken(path, ema)
+        assert equal(found, state)
+        assert uses_ema is uses
+        assert ("Took the moving averages" in note) is uses
+    report = inspect(path, options=SourceOptions(spec=SPEC))
+    assert (report.has_ema, report.uses_ema) == (True, True)
+    assert "the variable itself; its moving average was taken" in report.skipped.values()
+    never = inspect(path, options=SourceOptions(spec=SPEC, ema=Ema.NEVER))
+    assert (never.has_ema, never.uses_ema) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "checkpoint", [{"state_dict_ema": EMA}, averaged(OTHER), {"model_ema": averaged(OTHER), "epoch": 1}]
+)
+def test_a_file_of_averages_alone(checkpoint: Dict, tmp_path: Path) -> None:
+    torch.save(checkpoint, tmp_path / "x.pth")
+    for ema in (Ema.AUTO, Ema.ALWAYS):
+        found, uses_ema, _ = taken(tmp_path / "x.pth", ema)
+        assert equal(found, OTHER)
+        assert uses_ema
+    with pytest.raises(EmaUnavailable, match="none of the variables themselves"):
+        taken(tmp_path / "x.pth", Ema.NEVER)
+
+
+@pytest.mark.parametrize("wrong", ["absent", "another shape"])
+def test_half_a_set_of_averages_is_not_taken(wrong: str, tmp_path: Path) -> None:
+    name = "blocks.1.project.norm.weight"
+    part = {key: tensor for key, tensor in EMA.items() if key != name}
+    if wrong == "another shape":
+        part[name] = torch.ones(3)
+    torch.save({"state_dict": RAW, "state_dict_ema": part}, tmp_path / "x.pth")
+    found, uses_ema, note = taken(tmp_path / "x.pth", Ema.AUTO)
+    assert equal(found, STATE)
+    assert not uses_ema
+    assert f"have no moving average, such as {name}" in note
+    with pytest.raises(EmaUnavailable, match="1 have none of their shape"):
+        taken(tmp_path / "x.pth", Ema.ALWAYS)
+
+
+def test_averages_without_counters_are_complete(tmp_path: Path) -> None:
+    part = {key: tensor for key, tensor in EMA.items() if not key.endswith("num_batches_tracked")}
+    torch.save({"state_dict": RAW, "state_dict_ema": part}, tmp_path / "x.pth")
+    assert equal(taken(tmp_path / "x.pth", Ema.AUTO)[0], OTHER)
+
+
+def test_files_without_averages_are_as_before(tmp_path: Path) -> None:
+    torch.save({"state_dict": RAW, "ema_decay": 0.999, "ema": None}, tmp_path / "x.pth")
+    with open_checkpoint(tmp_path / "x.pth", SourceOptions(spec=SPEC)) as checkpoint:
+        assert (checkpoint.has_averages, checkpoint.uses_ema) == (False, False)
+    with pytest.raises(EmaUnavailable, match="no moving averages"):
+        taken(tmp_path / "x.pth", Ema.ALWAYS)
+
+
+def test_lightning(tmp_path: Path) -> None:
+    """The layout that its documentation gives: hyper-parameters, loops and callbacks beside `state_dict`."""
+    torch.save(
+        {
+            "epoch": 3,
+            "global_step": 1200,
+            "pytorch-lightning_version": "2.5.0",
+            "state_dict": behind("model.", RAW),
+            "loops": {"fit_loop": {"state_dict": {}, "epoch_progress": {"total": {"ready": 4}}}},
+            "callbacks": {"ModelCheckpoint{'monitor': 'loss'}": {"best_model_score": torch.tensor(0.5)}},
+            "optimizer_states": [optimiser()],
+            "lr_schedulers": [],
+            "hparams_name": "kwargs",
+            "hyper_parameters": {"lr": 1e-3, "name": "b0"},
+        },
+        tmp_path / "x.ckpt",
+    )
+    with open_reader(tmp_path / "x.ckpt") as reader:
+        assert list(reader.tensors) == list(behind("model.", RAW))
+        assert {"optimizer_states", "hyper_parameters", "callbacks", "loops", "epoch"} <= reader.skipped.keys()
+    assert equal(taken(tmp_path / "x.ckpt", Ema.AUTO)[0], STATE)
+
+
+def test_a_prefix_says_which_set_is_meant(tmp_path: Path) -> None:
+    copies = {name: tensor.clone() for name, tensor in FLAT["a module with an average"].items()}
+    safetensors.torch.save_file(copies, tmp_path / "x.safetensors")
+    for prefix, state in (("model.", STATE), ("model_ema.", OTHER)):
+        options = SourceOptions(spec=SPEC, prefix=prefix)
+        with open_checkpoint(tmp_path / "x.safetensors", options) as checkpoint:
+            assert equal(checkpoint.state(), state)
+
+
+def test_the_digest_is_that_of_the_set_that_was_taken(tmp_path: Path) -> None:
+    torch.save(PAIRS["timm"], tmp_path / "x.pth")
+    torch.save(EMA, tmp_path / "ema.pth")
+    digests: list[str] = []
+    for name, ema in (("x", Ema.AUTO), ("ema", Ema.AUTO), ("x", Ema.NEVER)):
+        with open_checkpoint(tmp_path / f"{name}.pth", SourceOptions(spec=SPEC, ema=ema)) as checkpoint:
+            digests.append(digest(checkpoint).value)
+    assert digests[0] == digests[1] != digests[2]
+
+
+# Names alone
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("wrapper", ["", "module."])
+@pytest.mark.parametrize("place", ["", "model.", "module.net."])
+def test_pairs_are_found_by_names(word: str, wrapper: str, place: str) -> None:
+    inner = ["conv.weight", "head.weight", "head.bias"]
+    names = [place + name for name in inner] + [f"{word}.{wrapper}{name}" for name in inner] + [f"{word}.n_averaged"]
+    found = find_averages(names)
+    assert found is not None
+    assert found.by_variable == {place + name: f"{word}.{wrapper}{name}" for name in inner}
+    assert set(inner) == {name.removeprefix(place) for name in found.raw}
+    assert found.counters == (f"{word}.n_averaged",)
+
+
+@pytest.mark.parametrize(
+    "names", [[], ["a", "b.ema.c"], ["emanate.x", "x"], ["ema"], ["n_averaged"], ["ema.decay", "x"]]
+)
+def test_names_without_averages(names: list[str]) -> None:
+    assert find_averages(names) is None
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_any_mixture_of_names_is_an_error_or_one_whole_set(seed: int, tmp_path: Path) -> None:
+    """Tensors renamed, dropped and added at random: an error of the project, or one set, but for what was renamed."""
+    chance = random.Random(seed)
+    both = {name: tensor.clone() for name, tensor in FLAT["without prefix"].items()}
+    edits: list[Callable[[str], str | None]] = [
+        lambda name: None,
+        lambda name: f"ema.{name}",
+        lambda name: f"module.{name}",
+        lambda name: name.removeprefix("state_dict_ema."),
+        lambda name: f"{name}.n_averaged",
+    ]
+    edited = chance.sample(list(both), chance.randrange(4))
+    for name in edited:
+        tensor = both.pop(name)
+        new = chance.choice(edits)(name)
+        if new is not None:
+            both[new] = tensor
+    if chance.random() < 0.3:
+        both["n_averaged"] = torch.tensor(3)
+    safetensors.torch.save_file(both, tmp_path / "x.safetensors")
+    try:
+        found, uses_ema, _ = taken(tmp_path / "x.safetensors", chance.choice(list(Ema)))
+    except EffnetError:
+        return
+    expected = OTHER if uses_ema else STATE
+    assert sum(not np.array_equal(array, expected[name]) for name, array in found.items()) <= len(edited)

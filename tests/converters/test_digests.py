@@ -14,6 +14,7 @@ import pytest
 from converters import DIALECTS, FORMATS, WRITTEN_FORMATS, SourceOptions, digest, open_checkpoint, save_state
 from converters.digests import PREFIX, tensor_digest
 from converters.ema import Ema
+from converters.formats import WRITTEN_FORMATS, open_reader
 from converters.memory import state_checkpoint
 from effnet_core import Padding, resolve
 from tests import oracle
@@ -59,6 +60,19 @@ def test_it_is_equal_in_every_format_and_dialect(name: str, dialect: str, tmp_pa
     path = tmp_path / f"model{FORMATS[name].suffixes[0] if FORMATS[name].suffixes else ''}"
     save_state(path, spec, STATE, to=dialect, to_format=name, sync=False)
     with open_checkpoint(path) as checkpoint:
+        assert digest(checkpoint).value == _of(STATE)
+
+
+def test_shifted_variances_are_hashed_as_they_were(tmp_path: Path) -> None:
+    symmetric = replace(SPEC, padding=Padding.SYMMETRIC)
+    own = DIALECTS["timm-symmetric"].meaning(SPEC.name)
+    assert own is not None
+    assert own.epsilon != symmetric.norm.epsilon
+    save_state(tmp_path / "x.safetensors", symmetric, STATE, to="timm-symmetric", sync=False)
+    with open_reader(tmp_path / "x.safetensors") as reader:
+        stored = reader.read("bn1.running_var")
+        assert not np.array_equal(stored, STATE["stem.norm.variance"])
+    with open_checkpoint(tmp_path / "x.safetensors") as checkpoint:
         assert digest(checkpoint).value == _of(STATE)
 
 

@@ -14,7 +14,7 @@ import pytest
 from converters import DIALECTS, FORMATS, WRITTEN_FORMATS, SourceOptions, digest, open_checkpoint, save_state
 from converters.digests import PREFIX, tensor_digest
 from converters.ema import Ema
-from converters.formats import WRITTEN_FORMATS, open_reader
+from converters.formats import open_reader
 from converters.memory import state_checkpoint
 from effnet_core import Padding, resolve
 from tests import oracle

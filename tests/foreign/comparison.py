@@ -1,0 +1,111 @@
+"""Both directions between a judge's files and ours: what the library computes is what our backends compute.
+
+There: the library's own file, read by its dialect, gives the library's logits in both backends. Back: the weights in
+the library's names, in a file that we wrote, are loaded strictly by its own loader and give the same logits again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import effnet
+from converters import SourceOptions, save_state
+from effnet.backends import Network, runner
+from effnet.choices import Backend, Device, Precision
+from effnet_core import Padding
+from tests.foreign.judge import Judge, Made
+
+BOUNDS = {Precision.FLOAT32: 1e-5, Precision.FLOAT64: 1e-11}
+"""Of the largest difference between logits, relative to the largest logit."""
+OTHER_PADDING = {Padding.SAME: Padding.SYMMETRIC, Padding.SYMMETRIC: Padding.SAME}
+
+Logits = Mapping[str, NDArray[Any]]
+Prepare = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def unchanged(images: NDArray[Any]) -> NDArray[Any]:
+    return images
+
+
+def our_logits(
+    network: Network, made: Made, keys: Iterable[str], *, backend: Backend, prepare: Prepare = unchanged
+) -> dict[str, NDArray[Any]]:
+    """The logits of one of our backends for the images of `made`, by those keys of `made.logits`.
+
+    `prepare` is what the library's model does to its input by itself.
+    """
+    found = {}
+    for precision, group in groupby(sorted(keys, key=_precision), key=_precision):
+        with runner(network, endpoints=["logits"], backend=backend, precision=precision, device=Device.CPU) as run:
+            for key in group:
+                images = made.images[key.split("/")[0]].astype(np.float64)
+                found[key] = run(prepare(images))["logits"]
+    return found
+
+
+def _precision(key: str) -> Precision:
+    return Precision(key.split("/")[1])
+
+
+def too_far(found: Logits, expected: Logits, *, factor: float = 1) -> dict[str, float]:
+    """The comparisons beyond `factor` times their bound."""
+    apart = {key: distance(found[key], expected[key]) for key in found}
+    return {key: value for key, value in apart.items() if not value <= factor * BOUNDS[_precision(key)]}
+
+
+def distance(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    assert found.shape == expected.shape
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def check_there(made: Made, kind: str, options: SourceOptions, *, prepare: Prepare = unchanged) -> Network:
+    """Reads the library's file and compares the logits; the network as it was read.
+
+    PyTorch at every size and precision, TensorFlow, which takes seconds a size, at the first in the best precision.
+    """
+    network = effnet.load_network(made.files[kind], options=options)
+    found = our_logits(network, made, made.logits, backend=Backend.TORCH, prepare=prepare)
+    assert too_far(found, made.logits) == {}, "torch"
+    best = [key for key in made.logits if key.startswith(next(iter(made.images)))][-1:]
+    found = our_logits(network, made, best, backend=Backend.TF, prepare=prepare)
+    assert too_far(found, made.logits) == {}, "tf"
+    return network
+
+
+def check_controls(network: Network, made: Made, *, prepare: Prepare = unchanged) -> None:
+    """Two norms swapped, and the other padding: each is far away at every size."""
+    keys = [key for key in made.logits if _precision(key) is Precision.FLOAT32]
+    for control in (with_norms_swapped(network), with_other_padding(network)):
+        found = our_logits(control, made, keys, backend=Backend.TORCH, prepare=prepare)
+        assert list(too_far(found, made.logits, factor=100)) == keys
+
+
+def with_norms_swapped(network: Network) -> Network:
+    """The first two norms of equal shape."""
+    gammas = [name for name in network.state if name.endswith(".gamma")]
+    one, other = next(
+        (one, other)
+        for index, one in enumerate(gammas)
+        for other in gammas[index + 1 :]
+        if network.state[one].shape == network.state[other].shape
+    )
+    swapped = {one: other, other: one}
+    return replace(network, state={name: network.state[swapped.get(name, name)] for name in network.state})
+
+
+def with_other_padding(network: Network) -> Network:
+    return replace(network, spec=replace(network.spec, padding=OTHER_PADDING[network.spec.padding]))
+
+
+def check_back(judge: Judge, made: Made, network: Network, target: Path, *, to: str) -> None:
+    """Writes the weights in the library's names; the library loads them strictly and gives the very same logits."""
+    save_state(target, network.spec, network.state, to=to, sync=False)
+    again = judge.logits(target, like=made)
+    assert {key for key, logits in made.logits.items() if not np.array_equal(again[key], logits)} == set()

@@ -1,0 +1,51 @@
+"""The logits of timm 1.0.31: its tf_ models and those that pad symmetrically, both ways."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from converters import SourceOptions
+from tests.foreign.comparison import check_back, check_controls, check_there
+from tests.foreign.judge import Judge, Network, judging, narrow
+
+TF = SourceOptions(dialect="timm")
+SYMMETRIC = SourceOptions(dialect="timm-symmetric")
+V2_SCALE = {"width": 0.5, "depth": 0.25}
+"""At which timm's rounding of channels and the official one agree."""
+
+NARROW = {
+    "tf_efficientnet_b0": TF,
+    "tf_efficientnet_lite0": TF,
+    "tf_efficientnet_es": TF,
+    "tf_efficientnet_cc_b0_4e": TF,
+    "tf_efficientnetv2_b0": TF,
+    "tf_efficientnetv2_s": TF,
+    "efficientnet_b0": SYMMETRIC,
+    "efficientnet_lite0": SYMMETRIC,
+    "efficientnet_es": SYMMETRIC,
+    "efficientnetv2_s": SYMMETRIC,
+}
+FULL = {"tf_efficientnet_b0": (TF, 224), "efficientnet_b0": (SYMMETRIC, 224)}
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+    with judging("timm", tmp_path_factory.mktemp("timm")) as judge:
+        yield judge
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_narrow(name: str, judge: Judge, tmp_path: Path) -> None:
+    made = judge.make(narrow(name, **(V2_SCALE if name.endswith("v2_s") else {})))
+    network = check_there(made, "safetensors", NARROW[name])
+    check_controls(network, made)
+    check_back(judge, made, network, tmp_path / "ours.pth", to=str(NARROW[name].dialect))
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_native_size(name: str, judge: Judge, tmp_path: Path) -> None:
+    options, side = FULL[name]
+    made = judge.make(Network(name=name, classes=1000), sizes=[(side, side)], dtypes=["float32"])
+    network = check_there(made, "pth", options)
+    check_back(judge, made, network, tmp_path / "ours.safetensors", to=str(options.dialect))

@@ -78,7 +78,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             dialect="effnet-torch",
         ),
         "saved-model": Format(
-            title="TensorFlow SavedModel (read only)",
+            title="TensorFlow SavedModel",
             module="converters.formats.saved_model",
             reader="SavedModelReader",
             writer=None,

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 from effnet_core.heads import (
     Classifier,
     Head,
-    HiddenActivation,
     HiddenDense,
-    HiddenDropout,
     HiddenLayer,
     HiddenNorm,
     Pooling,
@@ -44,12 +42,11 @@ _RATES = frozenset({"drop_connect_rate", "dropout_rate"})
 def problems(spec: NetworkSpec) -> list[str]:
     """Every contradiction in the definition, a clause each; empty for a sound one."""
     hidden = () if spec.classifier is None else spec.classifier.hidden
-    parts = tuple(part for part in (spec.stem, *spec.blocks, spec.head, *hidden, spec.classifier) if part is not None)
-    found = _out_of_range(spec, parts)
+    ends = [part for part in (spec.head, *hidden, spec.classifier) if part is not None]
+    found = _out_of_range(spec, (spec.stem, *spec.blocks, *ends))
     if not spec.blocks:
         return [*found, "it has no blocks"]
-    for giver, taker in pairwise(part for part in parts if not isinstance(part, HiddenActivation | HiddenDropout)):
-        given, taken = _given(giver), _taken(taker)
+    for (giver, _, given), (taker, taken, _) in pairwise(_widths(spec)):
         if given != taken:
             found.append(f"{_title(spec, giver)} gives {given} channels, {_title(spec, taker)} takes {taken}")
     for index, block in enumerate(spec.blocks):
@@ -62,14 +59,21 @@ def problems(spec: NetworkSpec) -> list[str]:
     return found
 
 
-def _given(part: Stem | Block | Head | HiddenDense | HiddenNorm | Classifier) -> int:
-    if isinstance(part, HiddenNorm):
-        return part.channels
-    return part.num_classes if isinstance(part, Classifier) else part.out_channels
-
-
-def _taken(part: Stem | Block | Head | HiddenDense | HiddenNorm | Classifier) -> int:
-    return part.channels if isinstance(part, HiddenNorm) else part.in_channels
+def _widths(spec: NetworkSpec) -> list[tuple[_Part, int, int]]:
+    """Every part that has channels, with those that it takes and those that it gives."""
+    ends = () if spec.head is None else (spec.head,)
+    found: list[tuple[_Part, int, int]] = [
+        (part, part.in_channels, part.out_channels) for part in (spec.stem, *spec.blocks, *ends)
+    ]
+    classifier = spec.classifier
+    if classifier is None:
+        return found
+    for layer in classifier.hidden:
+        if isinstance(layer, HiddenNorm):
+            found.append((layer, layer.channels, layer.channels))
+        elif isinstance(layer, HiddenDense):
+            found.append((layer, layer.in_channels, layer.out_channels))
+    return [*found, (classifier, classifier.in_channels, classifier.num_classes)]
 
 
 def _title(spec: NetworkSpec, part: _Part) -> str:

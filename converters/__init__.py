@@ -1,5 +1,6 @@
 """Checkpoints of EfficientNets: files x names <-> one canonical state, without any framework."""
 
+from converters.adapting import Adaptation, adapt
 from converters.architecture import UnknownArchitecture
 from converters.checkpoint import Checkpoint, SourceOptions
 from converters.convert import DTYPES, ConversionReport, NotFinite, TargetOptions, convert
@@ -20,6 +21,7 @@ __all__ = [
     "DTYPES",
     "FORMATS",
     "WRITTEN_FORMATS",
+    "Adaptation",
     "Checkpoint",
     "ConversionReport",
     "Dialect",
@@ -38,6 +40,7 @@ __all__ = [
     "UnknownArchitecture",
     "UnknownDialect",
     "UnsupportedFile",
+    "adapt",
     "convert",
     "diff",
     "digest",

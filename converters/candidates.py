@@ -26,7 +26,10 @@ from effnet_core import (
     parameters,
     resolve,
     round_channels,
+    without_classifier,
+    without_head,
 )
+from effnet_core.parameters import head_parameters
 
 Shapes = Mapping[str, tuple[int, ...]]
 _FIRST = 40
@@ -67,8 +70,8 @@ class Candidates:
     def build(
         self, name: str, *, width: float | None, depth: float | None, rounding: Rounding | None = None
     ) -> NetworkSpec:
-        """The variant with these coefficients and this rule (None: as published)."""
-        return resolve(
+        """The variant with these coefficients and this rule (None: as published), ending where the file ends."""
+        spec = resolve(
             name,
             width=width,
             depth=depth,
@@ -77,6 +80,10 @@ class Candidates:
             recipe=self._wish.recipe,
             rounding=rounding,
         )
+        # A user who says how many classes there are says that there is a classifier.
+        if self._wish.num_classes is not None or self._holds(spec, "classifier"):
+            return spec
+        return without_classifier(spec) if self._holds(spec, "head.conv", "head.norm") else without_head(spec)
 
     def all(self, names: Iterable[str]) -> Iterator[NetworkSpec]:
         """Every candidate with as many blocks as the file has: published variants in this order, then others."""
@@ -129,6 +136,15 @@ class Candidates:
                 shape = self._shapes.get(entry.name, ())
                 return shape[entry.axes.index(axis)] or None if len(shape) == len(entry.axes) else None
         return None
+
+    def _holds(self, spec: NetworkSpec, *parts: str) -> bool:
+        """Whether the file has any tensor of these parts outside blocks."""
+        recognised = self._recognised
+        return any(
+            entry_of(recognised.dialect, spec, parameter, scope=recognised.scope).name in self._shapes
+            for parameter in head_parameters(spec)
+            if parameter.part in parts
+        )
 
     def _entries(self, spec: NetworkSpec) -> Iterator[Entry]:
         """The table of names, ending where the dialect has no name."""

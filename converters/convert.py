@@ -17,6 +17,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from converters.adapting import NOTHING, Adaptation, adapt
 from converters.arrays import cast, is_finite, permuted
 from converters.checkpoint import DIALECT_KEY, SPEC_KEY, Checkpoint, SourceOptions
 from converters.dialects.dialect import Dialect
@@ -84,6 +85,7 @@ def convert(
     target: str | Path,
     *,
     options: SourceOptions | None = None,
+    adaptation: Adaptation = NOTHING,
     to: str | None = None,
     to_format: str | None = None,
     dtype: str | None = None,
@@ -94,6 +96,8 @@ def convert(
     progress: Progress | None = None,
 ) -> ConversionReport:
     """Write the checkpoint `source` to `target` in the dialect `to` (by default the usual one of the format).
+
+    `adaptation` changes the network on the way: classes, input channels (`converters.Adaptation`).
 
     The format follows from the target's name unless `to_format` says it; `dtype` is a key of `DTYPES`, None keeps the
     source's; `progress` is called with the bytes done and the bytes in all; `sync` waits for the disk.
@@ -113,7 +117,7 @@ def convert(
         accept_different_logits=accept_different_logits,
     )
     with open_checkpoint(source, options) as checkpoint:
-        return convert_checkpoint(checkpoint, target, target_options, progress=progress)
+        return convert_checkpoint(adapt(checkpoint, adaptation), target, target_options, progress=progress)
 
 
 def convert_checkpoint(

@@ -81,7 +81,7 @@ def layer_name(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, *, sco
     fields: dict[str, object] = {"scope": scope}
     if parameter.block is None:
         template = _known_template(dialect, spec, parameter)
-        fields["after_stages"] = spec.blocks[-1].stage + 1
+        fields |= {"after_stages": spec.blocks[-1].stage + 1, "hidden": parameter.hidden}
     else:
         block = spec.blocks[parameter.block]
         template = _block_template(dialect, spec, parameter, block)
@@ -107,7 +107,14 @@ def _known_template(dialect: Dialect, spec: NetworkSpec, parameter: Parameter) -
             f"{dialect.title} has no networks of the family {spec.family}, such as {spec.name}, only of {known}. "
             "Choose another dialect, such as native."
         )
-    return dialect.layers[parameter.part]
+    template = dialect.layers.get(parameter.part)
+    if template is None:
+        raise Unnamed(
+            f"{dialect.title} has no names for {parameter.layer} of {spec.name}: it knows no hidden layers between "
+            "pooling and classifier. Write native or effnet-torch, or leave hidden layers and classifier out with "
+            "--drop-head (Adaptation(drop_head=True))."
+        )
+    return template
 
 
 def _block_template(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, block: Block) -> str:

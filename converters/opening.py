@@ -201,7 +201,13 @@ def _assumed(spec: NetworkSpec) -> str:
 
 
 def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], options: SourceOptions) -> str:
-    """What to do if the tensors do not fit a network that the user described."""
+    """What to do if the tensors do not fit a network that the user described, or hold layers that tell too little."""
+    hidden = recognised.dialect.layers.get("hidden")
+    if hidden is not None and options.spec is None and any(_begins(name, hidden) for name in shapes):
+        return (
+            "Hidden layers between pooling and classifier do not tell their activations, and the file holds no "
+            "definition of its network: give it with --spec FILE.json, in Python SourceOptions(spec=...)."
+        )
     if _wish(options) == Wish():
         return ADVICE
     try:
@@ -212,6 +218,10 @@ def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], optio
     words = f"--arch {spec.name} --width {spec.width:g} --depth {spec.depth:g}"
     classes = "" if spec.classifier is None else f" --num-classes {spec.classifier.num_classes}"
     return f"Without these options: {found.note} ({words}{classes})"
+
+
+def _begins(name: str, template: str) -> bool:
+    return name.startswith(template.partition("{")[0])
 
 
 def _check(

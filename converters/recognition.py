@@ -23,6 +23,7 @@ _NUMBERS = (
     "nth_layer",
     "next_layer",
     "nth_of_sort",
+    "hidden",
 )
 _FIELDS: Mapping[str, str] = {
     **{name: rf"(?P<{name}>0|[1-9][0-9]*)" for name in _NUMBERS},

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 import converters
-from converters import ConversionReport, NotFinite, OutputError, SourceOptions, TargetOptions
+from converters import Adaptation, ConversionReport, NotFinite, OutputError, SourceOptions, TargetOptions
+from converters.adapting import NOTHING
 from converters.convert import convert_checkpoint
 from effnet.backends import Network
 from effnet.formats import KERAS, asks_for_keras
 from effnet.keras_archive import is_keras_archive, write_keras_archive
 from effnet.loading import read_source
-from effnet.sources import Source, find_source, is_official
+from effnet.sources import find_source, is_official
 
 _KERAS_DTYPES = ("float32", "float64")
 """The type of a Keras model's variables is the one that it computes in; the smaller ones are for storage."""
@@ -28,6 +29,7 @@ def convert(
     target: str | Path,
     *,
     options: SourceOptions | None = None,
+    adaptation: Adaptation = NOTHING,
     to: str | None = None,
     to_format: str | None = None,
     dtype: str | None = None,
@@ -40,6 +42,8 @@ def convert(
     """Write the checkpoint `source` as `target`; the ending of `target` says the format unless `to_format` does.
 
     A source `official:b0-noisy-student` is fetched first (`effnet.fetch`).
+
+    `adaptation` changes the network on the way: classes, input channels (`converters.Adaptation`).
 
     `to` names a dialect, `dtype` the type of the written weights, `sync` waits for the disk, `progress` is called with
     the bytes done and the bytes in all, `accept_different_logits` writes into a dialect whose own network pads
@@ -65,11 +69,11 @@ def convert(
         _check_keras_options(wanted)
     found = find_source(source, options)
     if to_keras:
-        return _to_keras(found, Path(target), wanted, progress)
+        return _to_keras(read_source(found, adaptation), found.path, Path(target), wanted, progress)
     if is_keras_archive(found.path, named=found.options.format):
-        return _from_keras(found, target, wanted, progress)
+        return _from_keras(read_source(found, adaptation), found.path, target, wanted, progress)
     with converters.open_checkpoint(found.path, found.options) as checkpoint:
-        report = convert_checkpoint(checkpoint, target, wanted, progress=progress)
+        report = convert_checkpoint(converters.adapt(checkpoint, adaptation), target, wanted, progress=progress)
     return replace(report, notes=(*found.notes, *report.notes))
 
 
@@ -85,8 +89,9 @@ def _check_keras_options(wanted: TargetOptions) -> None:
         )
 
 
-def _to_keras(source: Source, target: Path, wanted: TargetOptions, progress: Progress | None) -> ConversionReport:
-    network = read_source(source)
+def _to_keras(
+    network: Network, source: Path, target: Path, wanted: TargetOptions, progress: Progress | None
+) -> ConversionReport:
     if not wanted.allow_non_finite:
         _check_finite(network)
     total = sum(array.nbytes for array in network.state.values())
@@ -96,7 +101,7 @@ def _to_keras(source: Source, target: Path, wanted: TargetOptions, progress: Pro
     if progress is not None:
         progress(total, total)
     return ConversionReport(
-        source=source.path,
+        source=source,
         target=(target,),
         format=KERAS,
         dialect="native",
@@ -108,9 +113,8 @@ def _to_keras(source: Source, target: Path, wanted: TargetOptions, progress: Pro
 
 
 def _from_keras(
-    source: Source, target: str | Path, wanted: TargetOptions, progress: Progress | None
+    network: Network, source: Path, target: str | Path, wanted: TargetOptions, progress: Progress | None
 ) -> ConversionReport:
-    network = read_source(source)
     return converters.save_state(
         target,
         network.spec,
@@ -122,7 +126,7 @@ def _from_keras(
         overwrite=wanted.overwrite,
         sync=wanted.sync,
         progress=progress,
-        source=source.path,
+        source=source,
         source_format=KERAS,
         notes=network.notes,
     )

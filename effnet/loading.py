@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from converters import Checkpoint, SourceOptions, open_checkpoint, state_checkpoint
+from converters import Adaptation, Checkpoint, SourceOptions, adapt, open_checkpoint, state_checkpoint
+from converters.adapting import NOTHING
 from effnet.backends import Network
 from effnet.choices import Backend
 from effnet.formats import KERAS
@@ -20,20 +21,23 @@ HOME = {"tensor-bundle": Backend.TF, KERAS: Backend.TF, "pth": Backend.TORCH}
 """The framework that files of a format belong to; the others belong to none."""
 
 
-def load_network(path: str | Path, *, options: SourceOptions | None = None) -> Network:
+def load_network(
+    path: str | Path, *, options: SourceOptions | None = None, adaptation: Adaptation = NOTHING
+) -> Network:
     """The definition and the canonical state of a checkpoint in any format; `official:NAME` is fetched first.
 
-    Raises what `converters.open_checkpoint` and `effnet.fetch` raise, and `MissingFramework` for a Keras archive where
-    h5py is not installed.
+    `adaptation` changes the network: `converters.Adaptation(num_classes=10)` gives it a fresh classifier.
+
+    Raises what `converters.open_checkpoint`, `converters.adapt` and `effnet.fetch` raise, and `MissingFramework` for a
+    Keras archive where h5py is not installed.
     """
-    return read_source(find_source(path, options))
+    return read_source(find_source(path, options), adaptation)
 
 
-def read_source(source: Source) -> Network:
+def read_source(source: Source, adaptation: Adaptation = NOTHING) -> Network:
     """The same for a source that is on this machine."""
-    if is_keras_archive(source.path, named=source.options.format):
-        return read_keras_archive(source.path, source.options)
-    with open_checkpoint(source.path, source.options) as checkpoint:
+    with open_source(source) as opened:
+        checkpoint = adapt(opened, adaptation)
         return Network(
             spec=checkpoint.spec,
             state=checkpoint.state(),
@@ -56,6 +60,7 @@ def load_model(
     *,
     backend: Backend | str,
     options: SourceOptions | None = None,
+    adaptation: Adaptation = NOTHING,
     dtype: str = "float32",
     include_top: bool = True,
     endpoints: Sequence[str] | None = None,
@@ -64,9 +69,9 @@ def load_model(
     """A Keras model (`backend="tf"`) or a PyTorch module in evaluation mode (`"torch"`) with a checkpoint's weights.
 
     This is how a model is made from a path or from `official:NAME`: `create_model` of `effnet_tf` and `effnet_torch`
-    takes weights that are in memory. `dtype`, `include_top` and `endpoints` are those of `create_model` of either
-    backend; `device` is PyTorch's ("cpu" unless given), Keras places its models itself. Raises `InvalidOption`, and
-    what `load_network` and `create_model` raise.
+    takes weights that are in memory. `adaptation` is as in `load_network`. `dtype`, `include_top` and `endpoints` are
+    those of `create_model` of either backend; `device` is PyTorch's ("cpu" unless given), Keras places its models
+    itself. Raises `InvalidOption`, and what `load_network` and `create_model` raise.
     """
     chosen = Backend(backend)
     if device is not None and chosen is Backend.TF:
@@ -75,7 +80,7 @@ def load_model(
             "out, or call within tf.device(...)."
         )
     import_frameworks([chosen])
-    network = load_network(path, options=options)
+    network = load_network(path, options=options, adaptation=adaptation)
     match chosen:
         case Backend.TF:
             from effnet_tf import create_model as create_keras_model

@@ -9,6 +9,7 @@ A dialect is data. Layer templates may use
   and 3 * nth + 2;
 - counters of layers through the whole network: `{nth_layer}` from 0 and `{next_layer}` from 1 among all layers with
   weights, `{nth_of_sort}` from 0 among those of its sort (convolutions, depthwise ones, norms, dense ones);
+- `{hidden}`, which counts the hidden layers between pooling and classifier from 0;
 - `{scope}`, the name that stands before everything in a checkpoint.
 
 `[...]` is left out where the counter in it is 0. The same data is read in both directions.
@@ -91,7 +92,9 @@ class Dialect:
     name: str
     title: str
     layers: Mapping[str, str]
-    """Canonical part (`stem.conv`, `head.norm`, `classifier`) to the template of the foreign layer, outside blocks."""
+    """Canonical part (`stem.conv`, `head.norm`, `classifier`) to the template of the foreign layer, outside blocks.
+
+    `hidden` has one template for every hidden layer, where the dialect has names for them."""
     blocks: Mapping[BlockKind, Mapping[str, str]]
     """The same for the parts of each kind of block that the dialect has names for."""
     alternatives: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -8,6 +8,7 @@ from effnet_core.parameters import LEAVES
 
 CANONICAL_LAYERS = MappingProxyType(
     {part: part for part in ("stem.conv", "stem.norm", "head.conv", "head.norm", "classifier")}
+    | {"hidden": "hidden.{hidden}"}
 )
 _EXPAND = ("expand.conv", "expand.norm")
 _DEPTHWISE = ("depthwise.conv", "depthwise.norm", "squeeze_excite.reduce", "squeeze_excite.expand")

@@ -1,6 +1,7 @@
 """`effnet convert`."""
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +39,17 @@ def convert(
         str | None, typer.Option(metavar="TYPE", help="Type to write: float32, float16, bfloat16, float64.")
     ] = None,
     source: SourceFlags,
+    in_channels: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Adapt the stem to N channels: 1 takes the sum of RGB, others repeat."),
+    ] = None,
+    drop_background: Annotated[
+        bool, typer.Option("--drop-background", help="Cut class 0 where it is the background: 1001 classes to 1000.")
+    ] = False,
+    drop_head: Annotated[
+        bool, typer.Option("--drop-head", help="Leave the classifier and its hidden layers out.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of a fresh classifier.")] = 0,
     allow_non_finite: Annotated[
         bool, typer.Option("--allow-non-finite", help="Convert weights that are NaN or infinite too.")
     ] = False,
@@ -59,6 +71,9 @@ def convert(
     The file is read back and compared before it takes its name. Converting loads neither TensorFlow nor PyTorch;
     only writing a Keras archive (.keras) needs TensorFlow.
 
+    Where the file's classifier has not --num-classes N classes, or there is none, a fresh one is drawn; with
+    --drop-head it is in any case.
+
     \b
     Examples:
       effnet convert efficientnet-b0/model.ckpt b0.pth
@@ -67,7 +82,10 @@ def convert(
       effnet convert b0.pth out/model.ckpt --to official
       effnet convert official:b0-noisy-student b0.safetensors
       effnet convert official.tar.gz luke.pth --to efficientnet-pytorch --ema never
+      effnet convert official:b0-noisy-student flowers.pth --num-classes 5 --seed 1
     """
+    from converters import Adaptation
+
     fetch_source(source_path)
     # Thousands of small objects live until the end: looking for garbage among them takes a twentieth of the time.
     gc.disable()
@@ -76,7 +94,14 @@ def convert(
             report = effnet.convert(
                 source_path,
                 target,
-                options=source.options(),
+                options=replace(source.options(), num_classes=None),
+                adaptation=Adaptation(
+                    in_channels=in_channels,
+                    drop_background=drop_background,
+                    drop_head=drop_head,
+                    num_classes=source.num_classes,
+                    seed=seed,
+                ),
                 to=to,
                 to_format=to_format,
                 dtype=dtype,

@@ -20,7 +20,7 @@ import numpy as np
 from converters.checkpoint import Source
 from converters.errors import FormatError
 from converters.formats.base import Array, Location, Reader
-from effnet_core import EffnetError, NetworkSpec, Role
+from effnet_core import EffnetError, NetworkSpec, Parameter, Role
 
 SHIFTED_KEY = "effnet.variances"
 """The metadata entry with the epsilon and the running variances from before they were shifted."""
@@ -41,6 +41,11 @@ class MadeUp:
     kept: str | None
     """The metadata entry that undoes it."""
     note: str
+
+
+def has_network_epsilon(parameter: Parameter) -> bool:
+    """True for the variances of all norms but those of hidden layers, which have an epsilon of their own."""
+    return parameter.role is Role.VARIANCE and parameter.hidden is None
 
 
 def make_up(
@@ -164,7 +169,7 @@ def restore(reader: Reader, spec: NetworkSpec, sources: Sequence[Source]) -> Res
     shift = epsilon - spec.norm.epsilon
     arrays: dict[str, Array] = {}
     for source in sources:
-        if source.entry.parameter.role is Role.VARIANCE:
+        if has_network_epsilon(source.entry.parameter):
             original = variances.get(source.entry.parameter.name)
             found = reader.read(source.name)
             if original is None or not _explains(found, original, shift):

@@ -11,13 +11,13 @@ import numpy as np
 from converters.arrays import cast, compose, inverse
 from converters.checkpoint import Checkpoint
 from converters.dialects.dialect import Axes, Dialect, StoredNormalisation
-from converters.epsilon import make_up
+from converters.epsilon import has_network_epsilon, make_up
 from converters.errors import OutputError
 from converters.formats import Format
 from converters.formats.base import Array, TensorInfo
 from converters.meaning import pixel_formula, settle
 from converters.naming import table
-from effnet_core import NetworkSpec, Parameter, Role
+from effnet_core import NetworkSpec, Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ def _steps(checkpoint: Checkpoint, dialect: Dialect, *, dtype: np.dtype[Any] | N
             unfolded=source.entry.foreign_unfolded,
             axes=compose(inverse(source.entry.axes), entry.axes),
             target=TensorInfo(name=entry.name, shape=entry.shape, dtype=dtype or found),
-            shift=shift if _has_network_epsilon(entry.parameter) else 0.0,
+            shift=shift if has_network_epsilon(entry.parameter) else 0.0,
         )
         yield step
         if dialect.shadow_suffix is not None:
@@ -133,15 +133,10 @@ def _variances(checkpoint: Checkpoint, *, dtype: np.dtype[Any] | None) -> dict[s
     """Every running variance by canonical name, in the type in which it is written."""
     found: dict[str, Array] = {}
     for source in checkpoint.sources:
-        if _has_network_epsilon(source.entry.parameter):
+        if has_network_epsilon(source.entry.parameter):
             array = checkpoint.reader.read(source.name)
             found[source.entry.parameter.name] = np.array(cast(array, dtype or array.dtype))
     return found
-
-
-def _has_network_epsilon(parameter: Parameter) -> bool:
-    """True for the variances of all norms but those of hidden layers, which have an epsilon of their own."""
-    return parameter.role is Role.VARIANCE and parameter.hidden is None
 
 
 def _named(step: Step, name: str) -> Step:

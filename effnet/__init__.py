@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from converters import Ema, SourceOptions
+    from converters import Adaptation, Ema, SourceOptions
     from effnet.backends import Network
     from effnet.catalogue import list_checkpoints, list_variants
     from effnet.comparison import diff
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Adaptation",
     "EffnetError",
     "Ema",
     "Network",
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Adaptation": "converters",
     "EffnetError": "effnet_core",
     "Ema": "converters",
     "Network": "effnet.backends",

@@ -94,7 +94,7 @@ def convert(
             report = effnet.convert(
                 source_path,
                 target,
-                options=replace(source.options(), num_classes=None),
+                options=replace(source, num_classes=None).options(),
                 adaptation=Adaptation(
                     in_channels=in_channels,
                     drop_background=drop_background,

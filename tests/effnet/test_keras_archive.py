@@ -11,7 +11,16 @@ import converters
 from converters import EmaUnavailable, FormatError, NotFinite, OutputError, SourceOptions, UnknownDialect
 from converters.errors import UnreadableFile
 from effnet import convert, info, inspect, load_model, load_network
-from effnet_core import CheckpointMismatch, InvalidOption, InvalidSpec, parameters, resolve
+from effnet_core import (
+    CheckpointMismatch,
+    InvalidOption,
+    InvalidSpec,
+    parameters,
+    resolve,
+    without_classifier,
+    without_head,
+)
+from tests.heads import short, with_hidden
 from tests.lively import images, lively_state
 
 # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
@@ -230,3 +239,18 @@ def test_damaged_archives(archive, tmp_path):
 
 def test_the_recipe_can_be_set(archive):
     assert info(archive, options=SourceOptions(recipe="advprop")).spec.preprocessing.recipe == "advprop"
+
+
+@pytest.mark.parametrize("end", [with_hidden, without_classifier, without_head])
+def test_networks_that_end_elsewhere(end, tmp_path):
+    spec = end(short())
+    state = lively_state(spec)
+    converters.save_state(tmp_path / "x.npz", spec, state, sync=False)
+    convert(tmp_path / "x.npz", tmp_path / "x.keras", sync=False)
+    found = load_network(tmp_path / "x.keras")
+    assert found.spec == spec
+    assert all(found.state[name].tobytes() == array.tobytes() for name, array in state.items())
+    keras = pytest.importorskip("keras")
+    model = keras.models.load_model(tmp_path / "x.keras", compile=False)
+    expected = load_model(tmp_path / "x.npz", backend="tf")
+    np.testing.assert_array_equal(model(images(2, 32, 32)), expected(images(2, 32, 32)))

@@ -135,3 +135,11 @@ def test_features_of_a_network_without_classifier_are_pooled_as_asked_for(backen
     assert not np.array_equal(output(backend, spec), spatial.max((1, 2)))
     whole = replace(short(), classifier=replace(CLASSIFIER, pooling=Pooling.MAX))
     assert np.array_equal(output(backend, whole, include_top=False), spatial.max((1, 2)))
+
+
+def test_frozen_norms_are_hidden_ones_too() -> None:
+    model = import_module("effnet_torch").create_model(HIDDEN, norm_mode="frozen").train()
+    assert [layer.training for layer in model.hidden] == [True, False, True, True, False, True]
+    assert not any(parameter.requires_grad for parameter in model.hidden[1].parameters())
+    keras = import_module("effnet_tf").create_model(HIDDEN, norm_mode="frozen")
+    assert [keras.get_layer(f"hidden.{index}").trainable for index in (0, 1, 3, 4)] == [True, False, True, False]

@@ -1,5 +1,7 @@
 """Files of networks with hidden layers, without classifier, without head."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -13,26 +15,31 @@ from tests.lively import lively_state
 SPEC = narrow("v2-b0", num_classes=10)
 HIDDEN = with_hidden(narrow())
 NAMING_HIDDEN = [name for name, dialect in DIALECTS.items() if "hidden" in dialect.layers]
-NAMED = {
-    "official": SPEC,
-    "official-object": SPEC,
-    "native": SPEC,
-    "effnet-torch": SPEC,
-    "efficientnet-pytorch": narrow(),
-}
+
+
+def named(dialect):
+    """A network that the dialect has names for."""
+    for spec in (SPEC, narrow(num_classes=10)):
+        with suppress(Unnamed):
+            table(DIALECTS[dialect], spec, scope="")
+            return spec
+    raise AssertionError(dialect)
+
+
+NAMED = {dialect: named(dialect) for dialect in DIALECTS}
 
 
 @pytest.mark.parametrize("dialect", NAMED)
 @pytest.mark.parametrize("cut", [without_classifier, without_head])
 def test_a_file_that_ends_earlier_is_a_network_that_ends_earlier(dialect, cut):
     spec = cut(NAMED[dialect])
-    found = opened(in_dialect(dialect, spec, lively_state(spec)))
+    found = opened(in_dialect(dialect, spec, lively_state(spec)), SourceOptions(dialect=dialect))
     assert (found.spec.head, found.spec.classifier) == (spec.head, spec.classifier)
     assert endpoints(found.spec) == endpoints(spec)
     assert equal(found.state(), lively_state(spec))
     what = "no classifier" if cut is without_classifier else "no head and no classifier"
     assert any(f"The file holds {what}: the network gives features." in note for note in found.notes)
-    assert not any("gives features" in note for note in opened(whole(dialect)).notes)
+    assert not any("gives features" in note for note in opened(whole(dialect), SourceOptions(dialect=dialect)).notes)
 
 
 def whole(dialect):
@@ -104,3 +111,14 @@ def test_a_transposed_hidden_kernel_would_be_seen():
     arrays["hidden.3.weight"] = np.ascontiguousarray(arrays["hidden.3.weight"].T)
     with pytest.raises(CheckpointMismatch, match=r"hidden\.3\.kernel"):
         opened(arrays, SourceOptions(spec=HIDDEN))
+
+
+def test_an_encoder_inside_another_network_is_found():
+    spec = without_head(narrow())
+    state = lively_state(spec)
+    arrays = {f"model.encoder.{name}": array for name, array in in_dialect("timm", spec, state).items()}
+    arrays |= {"decoder.0.weight": np.ones((3, 3), np.float32), "fc.bias": np.ones(4, np.float32)}
+    found = opened(arrays)
+    assert (found.dialect.name, found.spec.head, found.spec.classifier) == ("timm", None, None)
+    assert equal(found.state(), state)
+    assert found.ignored["fc.bias"] == "no part of the network"

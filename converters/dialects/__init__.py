@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from converters.dialects.dialect import Dialect, Ignorable, Semantics
+from converters.dialects.dlfip import DLFIP
 from converters.dialects.efficientnet_pytorch import EFFICIENTNET_PYTORCH
 from converters.dialects.effnet_keras import EFFNET_KERAS
 from converters.dialects.effnet_torch import EFFNET_TORCH
@@ -11,6 +12,7 @@ from converters.dialects.native import NATIVE
 from converters.dialects.official import OFFICIAL
 from converters.dialects.official_object import OFFICIAL_OBJECT
 from converters.dialects.timm import TIMM, TIMM_SYMMETRIC
+from converters.dialects.torchvision import TORCHVISION
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {
@@ -24,6 +26,8 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
             EFFICIENTNET_PYTORCH,
             TIMM,
             TIMM_SYMMETRIC,
+            TORCHVISION,
+            DLFIP,
         )
     }
 )

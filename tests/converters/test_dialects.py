@@ -26,54 +26,96 @@ NAMES = {
         "efficientnet-b0/stem/conv2d/kernel",
         "_conv_stem.weight",
         "stem.conv.weight",
+        "features.0.0.weight",
+        "features.stem_conv.0.weight",
     ),
     "blocks.0.depthwise.conv.kernel": (
         "efficientnet-b0/blocks_0/depthwise_conv2d/depthwise_kernel",
         "_blocks.0._depthwise_conv.weight",
         "blocks.0.depthwise.conv.weight",
+        "features.1.0.block.0.0.weight",
+        "features.1a.block.dwconv.0.weight",
     ),
     "blocks.0.depthwise.norm.mean": (
         "efficientnet-b0/blocks_0/tpu_batch_normalization/moving_mean",
         "_blocks.0._bn1.running_mean",
         "blocks.0.depthwise.norm.running_mean",
+        "features.1.0.block.0.1.running_mean",
+        "features.1a.block.dwconv.1.running_mean",
     ),
     "blocks.0.project.conv.kernel": (
         "efficientnet-b0/blocks_0/conv2d/kernel",
         "_blocks.0._project_conv.weight",
         "blocks.0.project.conv.weight",
+        "features.1.0.block.2.0.weight",
+        "features.1a.block.project_conv.0.weight",
     ),
     "blocks.0.project.norm.gamma": (
         "efficientnet-b0/blocks_0/tpu_batch_normalization_1/gamma",
         "_blocks.0._bn2.weight",
         "blocks.0.project.norm.weight",
+        "features.1.0.block.2.1.weight",
+        "features.1a.block.project_conv.1.weight",
     ),
     "blocks.1.expand.norm.beta": (
         "efficientnet-b0/blocks_1/tpu_batch_normalization/beta",
         "_blocks.1._bn0.bias",
         "blocks.1.expand.norm.bias",
+        "features.2.0.block.0.1.bias",
+        "features.2a.block.expand_conv.1.bias",
     ),
     "blocks.1.depthwise.norm.variance": (
         "efficientnet-b0/blocks_1/tpu_batch_normalization_1/moving_variance",
         "_blocks.1._bn1.running_var",
         "blocks.1.depthwise.norm.running_var",
+        "features.2.0.block.1.1.running_var",
+        "features.2a.block.dwconv.1.running_var",
     ),
     "blocks.1.squeeze_excite.reduce.bias": (
         "efficientnet-b0/blocks_1/se/conv2d/bias",
         "_blocks.1._se_reduce.bias",
         "blocks.1.squeeze_excite.reduce.bias",
+        "features.2.0.block.2.fc1.bias",
+        "features.2a.block.se.fc1.bias",
     ),
     "blocks.1.squeeze_excite.expand.kernel": (
         "efficientnet-b0/blocks_1/se/conv2d_1/kernel",
         "_blocks.1._se_expand.weight",
         "blocks.1.squeeze_excite.expand.weight",
+        "features.2.0.block.2.fc2.weight",
+        "features.2a.block.se.fc2.weight",
     ),
     "blocks.1.project.conv.kernel": (
         "efficientnet-b0/blocks_1/conv2d_1/kernel",
         "_blocks.1._project_conv.weight",
         "blocks.1.project.conv.weight",
+        "features.2.0.block.3.0.weight",
+        "features.2a.block.project_conv.0.weight",
     ),
-    "classifier.kernel": ("efficientnet-b0/head/dense/kernel", "_fc.weight", "classifier.weight"),
+    "blocks.15.project.conv.kernel": (
+        "efficientnet-b0/blocks_15/conv2d_1/kernel",
+        "_blocks.15._project_conv.weight",
+        "blocks.15.project.conv.weight",
+        "features.7.0.block.3.0.weight",
+        "features.7a.block.project_conv.0.weight",
+    ),
+    "head.norm.mean": (
+        "efficientnet-b0/head/tpu_batch_normalization/moving_mean",
+        "_bn1.running_mean",
+        "head.norm.running_mean",
+        "features.8.1.running_mean",
+        "features.top.1.running_mean",
+    ),
+    "classifier.kernel": (
+        "efficientnet-b0/head/dense/kernel",
+        "_fc.weight",
+        "classifier.weight",
+        "classifier.1.weight",
+        "classifier.1.weight",
+    ),
 }
+NAMED = ("official", "efficientnet-pytorch", "effnet-torch", "torchvision", "deep-learning-for-image-processing")
+"""The dialects of these names."""
 
 
 CONDCONV_NAMES = {
@@ -134,16 +176,18 @@ def test_the_second_name_of_the_classifier_is_read() -> None:
 @pytest.mark.parametrize("canonical", NAMES)
 def test_names(canonical: str) -> None:
     found = []
-    for dialect in ("official", "efficientnet-pytorch", "effnet-torch"):
+    for dialect in NAMED:
         entries = table(DIALECTS[dialect], resolve("b0"), scope="efficientnet-b0")
         found.append(next(entry.name for entry in entries if entry.parameter.name == canonical))
     assert tuple(found) == NAMES[canonical]
 
 
 UNKNOWN = {
-    # Families whose blocks a dialect has no names for.
+    # Families that a dialect has no networks of, or no names for their blocks.
     "efficientnet-pytorch": (Family.EDGETPU, Family.CONDCONV, Family.V2),
     "official-object": (Family.CONDCONV,),
+    "torchvision": (Family.LITE, Family.EDGETPU, Family.CONDCONV),
+    "deep-learning-for-image-processing": (Family.LITE, Family.EDGETPU, Family.CONDCONV, Family.V2),
 }
 KNOWN = [
     (dialect, variant)
@@ -154,9 +198,9 @@ KNOWN = [
 
 
 @pytest.mark.parametrize(("dialect", "family"), [(name, family) for name, row in UNKNOWN.items() for family in row])
-def test_blocks_without_names_are_refused(dialect: str, family: Family) -> None:
+def test_networks_without_names_are_refused(dialect: str, family: Family) -> None:
     variant = next(name for name, row in VARIANTS.items() if row.family is family)
-    with pytest.raises(Unnamed, match=r"has no names for blocks\.\d+\."):
+    with pytest.raises(Unnamed, match=r"has no (names for blocks\.\d+\.|networks of the family)"):
         table(DIALECTS[dialect], resolve(variant), scope="")
 
 

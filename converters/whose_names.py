@@ -46,6 +46,14 @@ def recognised_names(reader: Reader, options: SourceOptions) -> Recognised:
         found = recognise(find_dialect(options.dialect), reader.tensors, prefix=options.prefix)
     else:
         found = _most_recognised(reader, options.prefix)
+    few = options.dialect is None and found.count < min(_STRAY, len(reader.tensors))
+    if few or found.num_blocks == 0:
+        raise UnknownDialect(
+            f"{reader.path} holds {len(reader.tensors)} tensors, of whose names only {found.count} could be those of "
+            f"an EfficientNet ({found.dialect.title}){'' if found.num_blocks else ', and of no block'}: it is "
+            f"probably another architecture. The first are: {some_of(reader.tensors)}. If it is an EfficientNet, "
+            f"name the dialect of its names: --from (dialect=...), one of {', '.join(DIALECTS)}."
+        )
     if found.rivals:
         places = ", ".join(repr(prefix) for prefix in sorted((found.prefix, *found.rivals)))
         raise SeveralNetworks(
@@ -65,12 +73,6 @@ def _most_recognised(reader: Reader, prefix: str | None) -> Recognised:
         raise UnknownDialect(
             f"{reader.path} holds {len(reader.tensors)} tensors whose names belong to no known dialect; the first are: "
             f"{some_of(reader.tensors)}. Dialects: {', '.join(DIALECTS)}."
-        )
-    if best.count < min(_STRAY, len(names)):
-        raise UnknownDialect(
-            f"{reader.path} holds {len(names)} tensors, of whose names only {best.count} could be those of an "
-            f"EfficientNet ({best.dialect.title}): it is probably another architecture. The first are: "
-            f"{some_of(reader.tensors)}. If it is an EfficientNet, name its dialect: --from (dialect=...)."
         )
     return best
 

@@ -6,6 +6,7 @@ from converters.naming import Unnamed, table
 from converters.recognition import pattern
 from effnet_core import VARIANTS, CheckpointMismatch, Family, resolve
 from tests.converters.memory import equal, in_dialect, opened
+from tests.converters.resnet import resnet50
 from tests.lively import lively_state
 
 NARROW = resolve("b0", width=0.13, num_classes=10)
@@ -268,11 +269,12 @@ def test_an_unknown_tensor_inside_a_block_is_a_mismatch() -> None:
     assert caught.value.unexpected == ("blocks.2.0.attention.weight",)
 
 
-def test_another_architecture_is_refused() -> None:
-    arrays = {f"layer{i}.{j}.conv1.weight": np.zeros(3, np.float32) for i in range(4) for j in range(6)}
-    arrays |= {f"bn1.{leaf}": np.zeros(3, np.float32) for leaf in ("weight", "bias", "running_mean", "running_var")}
-    with pytest.raises(UnknownDialect, match="it is probably another architecture"):
-        opened(arrays)
+@pytest.mark.parametrize("dialect", [None, *DIALECTS])
+def test_another_architecture_is_refused(dialect: str | None) -> None:
+    with pytest.raises(UnknownDialect, match="and of no block: it is probably another architecture") as caught:
+        opened(resnet50(), SourceOptions(dialect=dialect))
+    assert "conv1.weight, bn1.weight" in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 def test_a_layout_taken_for_another_changes_the_state() -> None:

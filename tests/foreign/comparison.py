@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import effnet
-from converters import SourceOptions, save_state
+from converters import DIALECTS, SourceOptions, save_state
+from converters.naming import table
 from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
-from effnet_core import Padding
+from effnet_core import Padding, resolve
 from tests.foreign.judge import Judge, Made
 
 BOUNDS = {Precision.FLOAT32: 1e-5, Precision.FLOAT64: 1e-11}
@@ -63,6 +64,14 @@ def too_far(found: Logits, expected: Logits, *, factor: float = 1) -> dict[str, 
 def distance(found: NDArray[Any], expected: NDArray[Any]) -> float:
     assert found.shape == expected.shape
     return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def check_names(theirs: Mapping[str, tuple[int, ...]], variant: str, *, dialect: str) -> None:
+    """The tensors of a published network of the library are those that the dialect's table has for the variant."""
+    ours = {entry.name: entry.shape for entry in table(DIALECTS[dialect], resolve(variant, num_classes=1000), scope="")}
+    counters = {name: shape for name, shape in theirs.items() if name.endswith("num_batches_tracked")}
+    assert set(counters.values()) <= {()}
+    assert ours | counters == theirs
 
 
 def check_there(made: Made, kind: str, options: SourceOptions, *, prepare: Prepare = unchanged) -> Network:

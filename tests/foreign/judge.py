@@ -29,7 +29,7 @@ SIZES = ((65, 49), (67, 67), (64, 96))
 DTYPES = ("float32", "float64")
 BESIDE_US = frozenset({"keras.applications"})
 """Libraries that the project's own environment has."""
-WIDTH, DEPTH = 0.38, 0.3
+WIDTH, DEPTH = 0.4, 0.3
 """Coefficients of narrow networks. With fewer channels the two sides of a first block of stride 1 become equally wide,
 which they are in no published network, and implementations disagree on whether such a block has a residual."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from converters import SourceOptions
-from tests.foreign.comparison import check_back, check_controls, check_there
+from tests.foreign.comparison import check_back, check_controls, check_names, check_there
 from tests.foreign.judge import Judge, Network, judging, narrow
 
 TF = SourceOptions(dialect="timm")
@@ -26,6 +26,21 @@ NARROW = {
     "efficientnet_es": SYMMETRIC,
     "efficientnetv2_s": SYMMETRIC,
 }
+SERIES = {
+    **{f"efficientnet_b{number}": f"b{number}" for number in range(9)},
+    "efficientnet_l2": "l2",
+    **{f"efficientnet_lite{number}": f"lite{number}" for number in range(5)},
+    **{f"efficientnet_e{size.lower()}": f"edgetpu-{size}" for size in "SML"},
+    "efficientnet_cc_b0_4e": "condconv-b0-4e",
+    "efficientnet_cc_b0_8e": "condconv-b0-8e",
+    "efficientnet_cc_b1_8e": "condconv-b0-8e-depth",
+    **{f"efficientnetv2_{size}": f"v2-{size}" for size in ("s", "m", "l", "xl")},
+}
+PUBLISHED = {
+    **{f"tf_{name}": (variant, "timm") for name, variant in SERIES.items()},
+    **{f"tf_efficientnetv2_b{number}": (f"v2-b{number}", "timm") for number in range(4)},
+    **{name: (variant, "timm-symmetric") for name, variant in SERIES.items()},
+}
 FULL = {"tf_efficientnet_b0": (TF, 224), "efficientnet_b0": (SYMMETRIC, 224)}
 
 
@@ -33,6 +48,12 @@ FULL = {"tf_efficientnet_b0": (TF, 224), "efficientnet_b0": (SYMMETRIC, 224)}
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
     with judging("timm", tmp_path_factory.mktemp("timm")) as judge:
         yield judge
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_names_and_shapes(name: str, judge: Judge) -> None:
+    variant, dialect = PUBLISHED[name]
+    check_names(judge.shapes(Network(name=name, classes=1000)), variant, dialect=dialect)
 
 
 @pytest.mark.parametrize("name", NARROW)

@@ -27,9 +27,11 @@ def _narrow(name: str, width: float, depth: float, classes: int) -> nn.Module:
     published = get_model(name, weights=None)
     norm = next(module for module in published.modules() if isinstance(module, nn.BatchNorm2d))
     settings, last = efficientnet._efficientnet_conf(name, width_mult=width, depth_mult=depth)
-    for setting in settings if name.startswith("efficientnet_v2") else ():
-        setting.input_channels = setting.adjust_channels(setting.input_channels, width)
-        setting.out_channels = setting.adjust_channels(setting.out_channels, width)
-        setting.num_layers = ceil(setting.num_layers * depth)
+    if last is not None:  # V2
+        last = settings[0].adjust_channels(last, width)
+        for setting in settings:
+            setting.input_channels = setting.adjust_channels(setting.input_channels, width)
+            setting.out_channels = setting.adjust_channels(setting.out_channels, width)
+            setting.num_layers = ceil(setting.num_layers * depth)
     norm_layer = partial(nn.BatchNorm2d, eps=norm.eps, momentum=norm.momentum)
     return efficientnet.EfficientNet(settings, 0.2, num_classes=classes, norm_layer=norm_layer, last_channel=last)

@@ -19,6 +19,7 @@ os.environ["KERAS_HOME"] = str(Path.cwd() / "keras")
 
 import h5py
 import keras
+import numpy as np
 from keras.src.applications import efficientnet
 from keras.src.applications.efficientnet import EfficientNet
 from keras.src.applications.efficientnet_v2 import EfficientNetV2
@@ -27,6 +28,11 @@ from keras_model import KerasModel, Shape
 
 
 class Model(KerasModel):
+    def __init__(self, network: dict[str, Any]) -> None:
+        super().__init__(network)
+        if network["name"].endswith(" imagenet"):  # the numbers in the published files
+            self.MEAN, self.VARIANCE = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
     @staticmethod
     def usual_size(network: dict[str, Any]) -> Shape:
         # The only one that B0 takes with weights="imagenet".

@@ -21,6 +21,8 @@ Shape = tuple[int | None, int | None]
 class KerasModel:
     """A network of a library; the module of each library says in `build` how it is made."""
 
+    MEAN, VARIANCE = np.array([0.48, 0.46, 0.41]), np.array([0.05, 0.06, 0.07])
+    """What a stored normalisation gets."""
     PIXELS: ClassVar[bool] = True
     """Whether the model normalises by itself and takes pixels in 0..255."""
     _models: ClassVar[dict[Any, keras.Model]] = {}
@@ -48,15 +50,15 @@ class KerasModel:
         return random.uniform(0, 255, shape) if cls.PIXELS else random.standard_normal(shape)
 
     def liven(self, seed: int) -> None:
-        """As `TorchModel.liven`; a stored normalisation gets the values of the published files."""
+        """As `TorchModel.liven`, with a stored normalisation where the network has one."""
         random = np.random.default_rng(seed)
         model = self.build(self.network, self.usual_size(self.network))
         for layer in model._flatten_layers():
             if isinstance(layer, layers.Dropout):
                 layer.rate = 0.0
             if isinstance(layer, layers.Normalization):
-                if layer.weights:  # those of ImageNet: the standard deviations stand where the variances should
-                    layer.set_weights([np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]), np.array(0)])
+                if layer.weights:
+                    layer.set_weights([self.MEAN, self.VARIANCE, np.array(0)])
                     layer.finalize_state()
                 continue
             if isinstance(layer, layers.BatchNormalization):

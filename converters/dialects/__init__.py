@@ -8,9 +8,12 @@ from converters.dialects.dlfip import DLFIP
 from converters.dialects.efficientnet_pytorch import EFFICIENTNET_PYTORCH
 from converters.dialects.effnet_keras import EFFNET_KERAS
 from converters.dialects.effnet_torch import EFFNET_TORCH
+from converters.dialects.keras_applications import KERAS_APPLICATIONS, KERAS_APPLICATIONS_V2
+from converters.dialects.keras_hub import KERAS_HUB
 from converters.dialects.native import NATIVE
 from converters.dialects.official import OFFICIAL
 from converters.dialects.official_object import OFFICIAL_OBJECT
+from converters.dialects.qubvel import QUBVEL
 from converters.dialects.timm import TIMM, TIMM_SYMMETRIC
 from converters.dialects.torchvision import TORCHVISION
 
@@ -28,6 +31,10 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
             TIMM_SYMMETRIC,
             TORCHVISION,
             DLFIP,
+            KERAS_APPLICATIONS,
+            KERAS_APPLICATIONS_V2,
+            QUBVEL,
+            KERAS_HUB,
         )
     }
 )

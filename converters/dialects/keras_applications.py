@@ -1,0 +1,94 @@
+"""Layers of keras.applications: EfficientNet (B0-B7) and EfficientNetV2 (B0-B3, S, M, L).
+
+V1 networks hold the numbers by which they normalise their input as tensors, V2 networks in their configuration.
+`converters.keras_normalisation` finds out what those of a file mean.
+
+Source: keras/src/applications/efficientnet.py and efficientnet_v2.py, version 3.15.
+"""
+
+from types import MappingProxyType
+
+from converters.dialects.dialect import (
+    FUSED,
+    FUSED_PLAIN,
+    MBCONV,
+    MBCONV_PLAIN,
+    Dialect,
+    PixelRange,
+    Semantics,
+    StoredNormalisation,
+)
+from converters.dialects.effnet_keras import KERAS_3_DEPTHWISE, KERAS_LEAVES
+from effnet_core import Family, Padding
+
+BLOCK = "block{stage}{letter}"
+LAYERS = MappingProxyType(
+    {
+        "stem.conv": "stem_conv",
+        "stem.norm": "stem_bn",
+        "head.conv": "top_conv",
+        "head.norm": "top_bn",
+        "classifier": "predictions",
+    }
+)
+EXPAND = {"expand.conv": f"{BLOCK}_expand_conv", "expand.norm": f"{BLOCK}_expand_bn"}
+SQUEEZE_EXCITE = {
+    "squeeze_excite.reduce": f"{BLOCK}_se_reduce",
+    "squeeze_excite.expand": f"{BLOCK}_se_expand",
+}
+_PROJECT = {"project.conv": f"{BLOCK}_project_conv", "project.norm": f"{BLOCK}_project_bn"}
+_V1 = {
+    "depthwise.conv": f"{BLOCK}_dwconv",
+    "depthwise.norm": f"{BLOCK}_bn",
+    **SQUEEZE_EXCITE,
+    **_PROJECT,
+}
+_V2 = {**_V1, "depthwise.conv": f"{BLOCK}_dwconv2"}
+V1_BLOCKS = MappingProxyType({MBCONV: EXPAND | _V1, MBCONV_PLAIN: _V1})
+
+KERAS_APPLICATIONS = Dialect(
+    name="keras-applications",
+    title="keras.applications EfficientNet",
+    layers=LAYERS,
+    blocks=V1_BLOCKS,
+    separator="/",
+    leaves=KERAS_LEAVES,
+    axes=MappingProxyType({}),
+    families=frozenset({Family.V1}),
+    depthwise_alternative=KERAS_3_DEPTHWISE,
+    normalisation=StoredNormalisation(
+        mean="normalization/mean", variance="normalization/variance", count="normalization/count"
+    ),
+    semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3, decay=0.99),),
+)
+
+KERAS_APPLICATIONS_V2 = Dialect(
+    name="keras-applications-v2",
+    title="keras.applications EfficientNetV2",
+    layers=LAYERS,
+    blocks=MappingProxyType(
+        {MBCONV: EXPAND | _V2, MBCONV_PLAIN: _V2, FUSED: EXPAND | _PROJECT, FUSED_PLAIN: _PROJECT}
+    ),
+    separator="/",
+    leaves=KERAS_LEAVES,
+    axes=MappingProxyType({}),
+    families=frozenset({Family.V2}),
+    depthwise_alternative=KERAS_3_DEPTHWISE,
+    semantics=(
+        Semantics(
+            padding=Padding.SAME,
+            epsilon=1e-3,
+            decay=0.9,
+            normalises=PixelRange(
+                mean=(0.485 * 255, 0.456 * 255, 0.406 * 255), scale=(0.229 * 255, 0.224 * 255, 0.225 * 255)
+            ),
+            variants=frozenset(f"efficientnetv2-b{number}" for number in range(4)),
+        ),
+        Semantics(
+            padding=Padding.SAME,
+            epsilon=1e-3,
+            decay=0.9,
+            normalises=PixelRange(mean=(128.0, 128.0, 128.0), scale=(128.0, 128.0, 128.0)),
+        ),
+    ),
+)

@@ -1,0 +1,128 @@
+"""What a Keras model does to its input before its first convolution, from the model's configuration (JSON).
+
+Files of whole models hold the configuration. Its layers name those before them, in a form that differs between
+versions of Keras and between functional and sequential models; models may stand inside models.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+_DEEPEST = 8
+"""Models inside models."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A layer of a configuration."""
+
+    kind: str
+    """Its class, such as Rescaling."""
+    name: str
+    path: str
+    """The names of the models around it and its own, as tensors are named: `OUTER/NAME`."""
+    config: Mapping[str, Any]
+
+
+def layers_before(text: str, name: str) -> tuple[Layer, ...] | None:
+    """The layers through which the input passes before the layer called `name`, in that order.
+
+    None where the text is no configuration of a model that holds the layer, or where several ways lead to it.
+    """
+    try:
+        document = json.loads(text)
+        return _before(_model(document), name, around="", depth=0)
+    except (ValueError, RecursionError):
+        return None
+
+
+class _Unclear(ValueError):
+    """A configuration from which the way to a layer cannot be told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Model:
+    """The layers of a model by name, each with the names of those before it."""
+
+    layers: Mapping[str, Mapping[str, Any]]
+    before: Mapping[str, frozenset[str]]
+    last: str
+    """The layer that gives the output."""
+
+
+def _before(model: _Model | None, name: str, *, around: str, depth: int) -> tuple[Layer, ...] | None:
+    """The way to a layer of the model, or of a model inside it."""
+    if model is None or depth > _DEEPEST:
+        return None
+    if name in model.layers:
+        return _way(model, name, around=around, depth=depth)
+    for inner, entry in model.layers.items():
+        inside = _before(_model(entry), name, around=f"{around}{inner}/", depth=depth + 1)
+        if inside is not None:
+            return (*_way(model, inner, around=around, depth=depth), *inside)
+    return None
+
+
+def _way(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:
+    """The layers before one, those of models that stand there included."""
+    if depth > _DEEPEST:
+        raise _Unclear
+    names: list[str] = []
+    while before := model.before[name]:
+        (name, *others) = before
+        if others or name in names:
+            raise _Unclear
+        names.append(name)
+    found: list[Layer] = []
+    for step in reversed(names):
+        entry = model.layers[step]
+        inner = _model(entry)
+        path = f"{around}{step}"
+        if inner is not None:
+            found += _way(inner, inner.last, around=f"{path}/", depth=depth + 1)
+            entry, path, step = inner.layers[inner.last], f"{path}/{inner.last}", inner.last
+        found.append(Layer(kind=str(entry.get("class_name")), name=step, path=path, config=_settings(entry)))
+    return tuple(found)
+
+
+def _model(entry: object) -> _Model | None:
+    """The model that an entry describes; None for a layer that holds no list of layers."""
+    config = _settings(entry)
+    listed = config.get("layers")
+    if not isinstance(listed, list):
+        return None
+    entries = [cast("Mapping[str, Any]", layer) for layer in cast("list[object]", listed) if isinstance(layer, dict)]
+    layers = {str(_settings(layer).get("name", layer.get("name"))): layer for layer in entries}
+    if not layers:
+        return None
+    names = list(layers)
+    if any("inbound_nodes" in layer for layer in entries):
+        before = {name: frozenset(_named(layer.get("inbound_nodes"), layers)) for name, layer in layers.items()}
+        (last, *others) = {*_named(config.get("output_layers"), layers)} or {names[-1]}
+        last = names[-1] if others else last
+    else:  # of a sequential model: each layer follows the one before it
+        before = {name: frozenset(names[index - 1 : index]) for index, name in enumerate(names)}
+        last = names[-1]
+    return _Model(layers=layers, before=before, last=last)
+
+
+def _settings(entry: object) -> Mapping[str, Any]:
+    config = cast("Mapping[str, Any]", entry).get("config") if isinstance(entry, dict) else None
+    return cast("Mapping[str, Any]", config) if isinstance(config, dict) else {}
+
+
+def _named(part: object, layers: Mapping[str, object]) -> Iterator[str]:
+    """Every layer to which a part of a configuration refers, as `[NAME, node, tensor, ...]`."""
+    if isinstance(part, dict):
+        for value in cast("Mapping[str, object]", part).values():
+            yield from _named(value, layers)
+    elif isinstance(part, list):
+        values = cast("Sequence[object]", part)
+        if len(values) > 2 and isinstance(values[0], str) and values[0] in layers and type(values[1]) is int:
+            yield values[0]
+            return
+        for value in values:
+            yield from _named(value, layers)

@@ -1,0 +1,187 @@
+"""What a Keras file says of how its network normalises pixels.
+
+The EfficientNets of keras.applications normalise inside. V1 networks compute (pixel / 255 - mean) / sqrt(variance) with
+stored tensors, and where they were made with `weights="imagenet"` divide once more by sqrt(0.229, 0.224, 0.225): the
+published files hold these standard deviations in the place of the variances. V2 networks have the numbers in their
+configuration, or nothing of the sort with `include_preprocessing=False`.
+
+The decision, for V1 and V2, in this order:
+
+1. With the configuration of the model (a whole model in .h5, .keras): what its layers say, with the stored tensors.
+2. Stored deviations of ImageNet in the place of the variances: numbers that come from the published files alone, whose
+   networks divide once more. Keras itself leaves that out when such a file is loaded by path.
+3. Other stored tensors: as they are. Fresh ones (mean 0, variance 1) leave pixel / 255.
+
+The caller says otherwise with a recipe.
+
+Source: keras/src/applications/efficientnet.py, keras/src/layers/preprocessing/normalization.py, version 3.15.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isclose, sqrt
+from typing import Any, cast
+
+import numpy as np
+
+from converters.dialects.dialect import PixelRange, StoredNormalisation
+from converters.errors import FormatError
+from converters.formats.base import Array, Reader
+from converters.keras_config import Layer, layers_before
+from converters.meaning import pixel_formula
+
+CONFIG_KEY = "model_config"
+"""The metadata entry with the configuration of the model, as Keras' .h5 files call it."""
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet, for pixels in 0..1."""
+_EPSILON = 1e-7
+"""Below which no deviation falls: keras.backend.epsilon()."""
+_UNCHANGED = re.compile(r"InputLayer|ZeroPadding2D|Dropout|Activation|Random\w+|Gaussian\w+|Resizing|CenterCrop|Identity")
+"""Layers that leave the range of pixels as it is."""
+_SAY = "Say otherwise with --recipe."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What a file says."""
+
+    pixels: PixelRange | None
+    """None: the network takes images that are normalised already."""
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Affine:
+    """factor * pixel + shift, for each of three channels."""
+
+    factor: tuple[float, ...] = (1.0, 1.0, 1.0)
+    shift: tuple[float, ...] = (0.0, 0.0, 0.0)
+
+    def then(self, factor: Sequence[float], shift: Sequence[float]) -> _Affine:
+        """The same, multiplied and shifted once more."""
+        return _Affine(
+            factor=tuple(one * by for one, by in zip(self.factor, factor, strict=True)),
+            shift=tuple(one * by + more for one, by, more in zip(self.shift, factor, shift, strict=True)),
+        )
+
+    def as_range(self) -> PixelRange:
+        """As (pixel - mean) / scale."""
+        means = [-shift / factor for factor, shift in zip(self.factor, self.shift, strict=True)]
+        scales = [1 / factor for factor in self.factor]
+        return PixelRange(mean=(means[0], means[1], means[2]), scale=(scales[0], scales[1], scales[2]))
+
+
+def stated_normalisation(
+    reader: Reader, *, stem: str, tensors: StoredNormalisation | None, names: Mapping[str, str]
+) -> Stated | None:
+    """How the network in a file normalises pixels, None where the file does not say.
+
+    `stem` is the layer of the first convolution; `names` are those of the stored tensors in the file, by the dialect's
+    name for them. Raises `FormatError` where stored numbers make no sense.
+    """
+    text = reader.metadata.get(CONFIG_KEY)
+    way = None if text is None else layers_before(text, stem)
+    if way is not None:
+        stated = _by_layers(reader, way)
+        if stated is not None:
+            return stated
+    if tensors is None or tensors.mean not in names or tensors.variance not in names:
+        return None
+    return _by_tensors(*(_channels(reader, names[name]) for name in (tensors.mean, tensors.variance)))
+
+
+def _by_layers(reader: Reader, way: Sequence[Layer]) -> Stated | None:
+    """What the layers of the configuration do; None where that cannot be told."""
+    affine = _Affine()
+    for layer in way:
+        if layer.kind == "Rescaling":
+            step = _numbers(layer.config.get("scale")), _numbers(layer.config.get("offset", 0.0))
+        elif layer.kind == "Normalization":
+            step = _normalisation(reader, layer)
+        elif _UNCHANGED.fullmatch(layer.kind):
+            continue
+        else:
+            return None
+        factor, shift = step
+        if factor is None or shift is None or not all(factor):
+            return None
+        affine = affine.then(factor, shift)
+    if affine == _Affine():
+        return Stated(pixels=None, note="The model's configuration has no layers that normalise pixels.")
+    pixels = affine.as_range()
+    return Stated(
+        pixels=pixels,
+        note=f"Images are normalised as the layers of the model's configuration do: {pixel_formula(pixels)}.",
+    )
+
+
+def _normalisation(reader: Reader, layer: Layer) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Factor and shift of a layer, from its configuration or from its tensors."""
+    mean, variance = layer.config.get("mean"), layer.config.get("variance")
+    if mean is None or variance is None:
+        stored = f"{layer.path}/mean", f"{layer.path}/variance"
+        if not all(name in reader.tensors for name in stored):
+            return None, None
+        mean, variance = (_channels(reader, name) for name in stored)
+    means, variances = _numbers(mean), _numbers(variance)
+    if means is None or variances is None:
+        return None, None
+    deviations = _deviations(variances)
+    if layer.config.get("invert"):
+        return tuple(deviations), means
+    pairs = zip(means, deviations, strict=True)
+    return tuple(1 / deviation for deviation in deviations), tuple(-mean / deviation for mean, deviation in pairs)
+
+
+def _by_tensors(mean: Sequence[float], variance: Sequence[float]) -> Stated:
+    """What stored tensors mean without a configuration."""
+    published = _close(mean, _MEAN) and _close(variance, _DEVIATION)
+    deviations = variance if published else _deviations(variance)
+    factor = [1 / (255 * deviation) for deviation in deviations]
+    shift = [-one / deviation for one, deviation in zip(mean, deviations, strict=True)]
+    pixels = _Affine().then(factor, shift).as_range()
+    formula = pixel_formula(pixels)
+    if published:
+        note = (
+            f"Images are normalised as {formula}: the stored variances are ImageNet's standard deviations, as in the "
+            'files of weights="imagenet", whose network divides by their roots twice. Keras divides once when such a '
+            f"file is loaded by path, and its logits are others. {_SAY}"
+        )
+    else:
+        note = f"Images are normalised as tensors of the file say: {formula}. {_SAY}"
+    return Stated(pixels=pixels, note=note)
+
+
+def _deviations(variance: Sequence[float]) -> list[float]:
+    return [max(sqrt(max(value, 0.0)), _EPSILON) for value in variance]
+
+
+def _close(found: Sequence[float], expected: Sequence[float]) -> bool:
+    return all(isclose(one, other, rel_tol=1e-5) for one, other in zip(found, expected, strict=True))
+
+
+def _numbers(value: object) -> tuple[float, ...] | None:
+    """Three finite numbers from one or three of a configuration, however deep in lists; None for anything else."""
+    found = list(_flat(value))
+    if len(found) == 1:
+        found *= 3
+    return tuple(found) if len(found) == 3 and bool(np.isfinite(found).all()) else None
+
+
+def _flat(value: object) -> list[float]:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return [float(value)]
+    if isinstance(value, list | tuple):
+        return [number for part in cast("Sequence[Any]", value) for number in _flat(part)]
+    return [float("nan")]
+
+
+def _channels(reader: Reader, name: str) -> tuple[float, ...]:
+    array: Array = reader.read(name).astype(np.float64).reshape(-1)
+    numbers = _numbers(array.tolist())
+    if numbers is None:
+        raise FormatError(f"{reader.path}: {name} holds {array.size} numbers; expected one finite number a channel, 3.")
+    return numbers

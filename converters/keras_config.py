@@ -21,7 +21,6 @@ class Layer:
 
     kind: str
     """Its class, such as Rescaling."""
-    name: str
     path: str
     """The names of the models around it and its own, as tensors are named: `OUTER/NAME`."""
     config: Mapping[str, Any]
@@ -76,16 +75,18 @@ def _way(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer, .
         if others or name in names:
             raise _Unclear
         names.append(name)
-    found: list[Layer] = []
-    for step in reversed(names):
-        entry = model.layers[step]
-        inner = _model(entry)
-        path = f"{around}{step}"
-        if inner is not None:
-            found += _way(inner, inner.last, around=f"{path}/", depth=depth + 1)
-            entry, path, step = inner.layers[inner.last], f"{path}/{inner.last}", inner.last
-        found.append(Layer(kind=str(entry.get("class_name")), name=step, path=path, config=_settings(entry)))
-    return tuple(found)
+    return tuple(
+        layer for step in reversed(names) for layer in _through(model.layers[step], path=f"{around}{step}", depth=depth)
+    )
+
+
+def _through(entry: Mapping[str, Any], *, path: str, depth: int) -> tuple[Layer, ...]:
+    """A layer, or the layers of a model in its place."""
+    inner = _model(entry)
+    if inner is None:
+        return (Layer(kind=str(entry.get("class_name")), path=path, config=_settings(entry)),)
+    before = _way(inner, inner.last, around=f"{path}/", depth=depth + 1)
+    return (*before, *_through(inner.layers[inner.last], path=f"{path}/{inner.last}", depth=depth + 1))
 
 
 def _model(entry: object) -> _Model | None:

@@ -39,9 +39,10 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, for pixels in 0..1."""
 _EPSILON = 1e-7
 """Below which no deviation falls: keras.backend.epsilon()."""
-_UNCHANGED = re.compile(r"InputLayer|ZeroPadding2D|Dropout|Activation|Random\w+|Gaussian\w+|Resizing|CenterCrop|Identity")
+_LARGEST = 1e30
+_UNCHANGED = re.compile(r"InputLayer|ZeroPadding2D|Dropout|Random\w+|Gaussian\w+|Resizing|CenterCrop|Identity")
 """Layers that leave the range of pixels as it is."""
-_SAY = "Say otherwise with --recipe."
+_RECIPE = "Say otherwise with --recipe."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ def stated_normalisation(
             return stated
     if tensors is None or tensors.mean not in names or tensors.variance not in names:
         return None
-    return _by_tensors(*(_channels(reader, names[name]) for name in (tensors.mean, tensors.variance)))
+    return _by_tensors(_channels(reader, names[tensors.mean]), _variances(reader, names[tensors.variance]))
 
 
 def _by_layers(reader: Reader, way: Sequence[Layer]) -> Stated | None:
@@ -112,10 +113,15 @@ def _by_layers(reader: Reader, way: Sequence[Layer]) -> Stated | None:
     if affine == _Affine():
         return Stated(pixels=None, note="The model's configuration has no layers that normalise pixels.")
     pixels = affine.as_range()
-    return Stated(
-        pixels=pixels,
-        note=f"Images are normalised as the layers of the model's configuration do: {pixel_formula(pixels)}.",
-    )
+    if not np.isfinite((*pixels.mean, *pixels.scale)).all():
+        return None
+    note = f"Images are normalised as the layers of the model's configuration do: {pixel_formula(pixels)}."
+    if _close(pixels.mean, [255 * one for one in _MEAN]) and _close(pixels.scale, [255 * sqrt(x) for x in _DEVIATION]):
+        note += (
+            " They divide by the roots of ImageNet's standard deviations: a published file was loaded by path. Unless "
+            f"the network was trained on so, it expects to be divided twice. {_RECIPE}"
+        )
+    return Stated(pixels=pixels, note=note)
 
 
 def _normalisation(reader: Reader, layer: Layer) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
@@ -125,9 +131,9 @@ def _normalisation(reader: Reader, layer: Layer) -> tuple[tuple[float, ...] | No
         stored = f"{layer.path}/mean", f"{layer.path}/variance"
         if not all(name in reader.tensors for name in stored):
             return None, None
-        mean, variance = (_channels(reader, name) for name in stored)
+        mean, variance = _channels(reader, stored[0]), _variances(reader, stored[1])
     means, variances = _numbers(mean), _numbers(variance)
-    if means is None or variances is None:
+    if means is None or variances is None or min(variances) < 0:
         return None, None
     deviations = _deviations(variances)
     if layer.config.get("invert"):
@@ -148,15 +154,15 @@ def _by_tensors(mean: Sequence[float], variance: Sequence[float]) -> Stated:
         note = (
             f"Images are normalised as {formula}: the stored variances are ImageNet's standard deviations, as in the "
             'files of weights="imagenet", whose network divides by their roots twice. Keras divides once when such a '
-            f"file is loaded by path, and its logits are others. {_SAY}"
+            f"file is loaded by path, and its logits are others. {_RECIPE}"
         )
     else:
-        note = f"Images are normalised as tensors of the file say: {formula}. {_SAY}"
+        note = f"Images are normalised as tensors of the file say: {formula}. {_RECIPE}"
     return Stated(pixels=pixels, note=note)
 
 
 def _deviations(variance: Sequence[float]) -> list[float]:
-    return [max(sqrt(max(value, 0.0)), _EPSILON) for value in variance]
+    return [max(sqrt(value), _EPSILON) for value in variance]
 
 
 def _close(found: Sequence[float], expected: Sequence[float]) -> bool:
@@ -172,7 +178,7 @@ def _numbers(value: object) -> tuple[float, ...] | None:
 
 
 def _flat(value: object) -> list[float]:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST:
         return [float(value)]
     if isinstance(value, list | tuple):
         return [number for part in cast("Sequence[Any]", value) for number in _flat(part)]
@@ -184,4 +190,11 @@ def _channels(reader: Reader, name: str) -> tuple[float, ...]:
     numbers = _numbers(array.tolist())
     if numbers is None:
         raise FormatError(f"{reader.path}: {name} holds {array.size} numbers; expected one finite number a channel, 3.")
+    return numbers
+
+
+def _variances(reader: Reader, name: str) -> tuple[float, ...]:
+    numbers = _channels(reader, name)
+    if min(numbers) < 0:
+        raise FormatError(f"{reader.path}: {name} holds {min(numbers):g}; expected variances of at least 0.")
     return numbers

@@ -7,15 +7,10 @@ has to do, or refuses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isclose
 
-import numpy as np
-
 from converters.dialects.dialect import Dialect, PixelRange, Semantics
-from converters.errors import FormatError
-from converters.formats.base import Array, Reader
 from effnet_core import EffnetError, NetworkSpec, Padding, Preprocessing
 
 STORED_RECIPE = "stored-normalisation"
@@ -117,27 +112,3 @@ def pixel_formula(pixels: PixelRange | Preprocessing) -> str:
 
 def _numbers(values: tuple[float, float, float]) -> str:
     return f"{values[0]:.6g}" if len(set(values)) == 1 else f"({', '.join(f'{value:.6g}' for value in values)})"
-
-
-def stored_range(reader: Reader, dialect: Dialect, names: Mapping[str, str]) -> PixelRange | None:
-    """The normalisation in the file's own tensors; `names` are those of the file by variable name.
-
-    None where the dialect has no such tensors or the file lacks them. Raises `FormatError` where they are not one
-    finite number for each of three channels, or a variance is not above zero.
-    """
-    tensors = dialect.normalisation
-    if tensors is None or tensors.mean not in names or tensors.variance not in names:
-        return None
-    mean, variance = (_channels(reader, names[name]) for name in (tensors.mean, tensors.variance))
-    if min(variance) <= 0:
-        raise FormatError(f"{reader.path}: {tensors.variance} holds {variance}; expected numbers above zero.")
-    red, green, blue = (255 * value for value in mean)
-    scale_red, scale_green, scale_blue = (255 * value**0.5 for value in variance)
-    return PixelRange(mean=(red, green, blue), scale=(scale_red, scale_green, scale_blue))
-
-
-def _channels(reader: Reader, name: str) -> list[float]:
-    array: Array = reader.read(name).astype(np.float64).reshape(-1)
-    if array.size != 3 or not np.isfinite(array).all():
-        raise FormatError(f"{reader.path}: {name} holds {array.size} numbers; expected one finite number a channel, 3.")
-    return [float(value) for value in array]

@@ -10,15 +10,15 @@ from converters.architecture import ADVICE, find_architecture
 from converters.arrays import inverse
 from converters.candidates import Wish
 from converters.checkpoint import SPEC_KEY, Checkpoint, Source, SourceOptions
-from converters.dialects.dialect import PixelRange
 from converters.ema import choose_ema
 from converters.epsilon import restore
 from converters.errors import UnreadableFile, UnsupportedFile, some_of
 from converters.formats import open_reader
 from converters.formats.base import Reader
-from converters.meaning import normalised_by, pixel_formula, stored_range, understood
+from converters.keras_normalisation import Stated, stated_normalisation
+from converters.meaning import normalised_by, pixel_formula, understood
 from converters.naming import Entry, table
-from converters.recognition import Recognised, is_normalisation, is_of_network, usual_name, variable_name
+from converters.recognition import Recognised, is_of_network, normalisation_name, usual_name, variable_name
 from converters.stored_averages import choose_set
 from converters.whose_names import is_ignorable, recognised_names
 from effnet_core import (
@@ -72,8 +72,10 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
     sorted_out = _sort_out(reader, recognised)
     ignored, raw, shadows = sorted_out.ignored, sorted_out.raw, sorted_out.shadows
     shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
-    pixels = stored_range(reader, dialect, sorted_out.normalisation)
-    spec, notes = _network(reader, recognised, shapes, options, pixels)
+    stated = stated_normalisation(
+        reader, stem=dialect.layers["stem.conv"], tensors=dialect.normalisation, names=sorted_out.normalisation
+    )
+    spec, notes = _network(reader, recognised, shapes, options, stated)
     entries = table(dialect, spec, scope=recognised.scope)
     choice = choose_ema(options.ema, [entry.name for entry in entries], raw=raw, shadows=shadows, dialect=dialect.name)
     chosen, other = (shadows, raw) if choice.uses_ema else (raw, shadows)
@@ -115,7 +117,7 @@ def _sort_out(reader: Reader, recognised: Recognised) -> _SortedOut:
     dialect = recognised.dialect
     raw: dict[str, str] = {}
     shadows: dict[str, str] = {}
-    normalisation: dict[str, str] = {}
+    normalisation: dict[str, list[str]] = {}
     ignored: dict[str, str] = {}
     strangers: list[str] = []
     for name in reader.tensors:
@@ -123,8 +125,9 @@ def _sort_out(reader: Reader, recognised: Recognised) -> _SortedOut:
             ignored[name] = reason
             continue
         variable = variable_name(dialect, name.removeprefix(recognised.prefix))
-        if name.startswith(recognised.prefix) and is_normalisation(dialect, variable):
-            normalisation[variable] = name
+        usual = normalisation_name(dialect, variable) if name.startswith(recognised.prefix) else None
+        if usual is not None:
+            normalisation.setdefault(usual, []).append(name)
             ignored[name] = "normalises the input: the definition of the network says it"
             continue
         if not name.startswith(recognised.prefix) or not is_of_network(dialect, variable):
@@ -138,7 +141,9 @@ def _sort_out(reader: Reader, recognised: Recognised) -> _SortedOut:
         notes.append(f"The network's tensors are those whose names begin with {recognised.prefix!r}.")
     if strangers:
         notes.append(f"Left out {len(strangers)} tensors that are no part of the network: {some_of(strangers)}.")
-    return _SortedOut(raw=raw, shadows=shadows, normalisation=normalisation, ignored=ignored, notes=tuple(notes))
+    # Of several layers that normalise, none is known to be the network's own.
+    unique = {usual: names[0] for usual, names in normalisation.items() if len(names) == 1}
+    return _SortedOut(raw=raw, shadows=shadows, normalisation=unique, ignored=ignored, notes=tuple(notes))
 
 
 def _network(
@@ -146,11 +151,11 @@ def _network(
     recognised: Recognised,
     shapes: Mapping[str, tuple[int, ...]],
     options: SourceOptions,
-    pixels: PixelRange | None,
+    stated: Stated | None,
 ) -> tuple[NetworkSpec, tuple[str, ...]]:
     """The network that the file belongs to: the user's, the one that travels with the file, or the one that fits.
 
-    `pixels` is the input normalisation that tensors of the file say.
+    `stated` is what the file says of its input normalisation.
     """
     if options.spec is not None:
         return options.spec, ("The architecture is the definition that was given.",)
@@ -171,9 +176,12 @@ def _network(
         notes.append(dialect.caution)
     if options.recipe is not None:
         spec = replace(spec, preprocessing=found.spec.preprocessing)
-    elif pixels is not None:
-        spec = replace(spec, preprocessing=normalised_by(spec.preprocessing, pixels))
-        notes.append(f"Images are normalised as tensors of the file say: {pixel_formula(pixels)}.")
+    elif stated is not None and stated.pixels is not None:
+        spec = replace(spec, preprocessing=normalised_by(found.spec.preprocessing, stated.pixels))
+        notes.append(stated.note)
+    elif stated is not None:
+        spec = replace(spec, preprocessing=found.spec.preprocessing)
+        notes += [stated.note, _assumed(found.spec)]
     elif (own := dialect.meaning(spec.name)) is not None and own.normalises is not None:
         notes.append(f"Images are normalised as {dialect.title} does: {pixel_formula(own.normalises)}.")
     else:

@@ -33,6 +33,7 @@ _FIELDS: Mapping[str, str] = {
 _PLACES = ("stage", "stage_index", "repeat", "letter")
 """Fields that together tell blocks apart where there is no index."""
 _FIELD = re.compile(r"\{(\w+)\}")
+_COUNTED = re.compile(r"_[0-9]+(?=/[^/]*$)")
 _BOUNDARY = re.compile(r"[./]")
 
 
@@ -128,10 +129,14 @@ def usual_name(dialect: Dialect, name: str, *, scope: str) -> str:
     return name
 
 
-def is_normalisation(dialect: Dialect, name: str) -> bool:
-    """Whether a tensor is one of those by which the dialect's own network normalises its input."""
+def normalisation_name(dialect: Dialect, name: str) -> str | None:
+    """The dialect's name for a tensor by which its own network normalises its input; None for any other tensor.
+
+    Keras numbers the layers of one program that have no names: `normalization_3/mean` is `normalization/mean`.
+    """
     tensors = dialect.normalisation
-    return tensors is not None and name in (tensors.mean, tensors.variance, tensors.count)
+    usual = _COUNTED.sub("", name)
+    return usual if tensors is not None and usual in (tensors.mean, tensors.variance, tensors.count) else None
 
 
 def is_of_network(dialect: Dialect, name: str) -> bool:

@@ -11,7 +11,7 @@ from converters.dialects import DIALECTS, Dialect
 from converters.errors import some_of
 from converters.formats import FORMATS
 from converters.formats.base import Reader
-from converters.recognition import Recognised, recognise
+from converters.recognition import Recognised, normalisation_name, recognise
 from effnet_core import EffnetError
 
 _FEW = 40
@@ -65,16 +65,32 @@ def recognised_names(reader: Reader, options: SourceOptions) -> Recognised:
 
 def _most_recognised(reader: Reader, prefix: str | None) -> Recognised:
     names = list(reader.tensors)
-    # A few names from all over the file tell the dialects apart; only where they do not, every name is tried with each.
-    best = recognise(_likely(reader, names[:: len(names) // _FEW + 1], prefix), names, prefix=prefix)
-    if best.count < max(1, len(names) // 4):
-        best = max((recognise(one, names, prefix=prefix) for one in _in_order(reader)), key=lambda found: found.count)
+    # A few names from all over the file tell most dialects apart.
+    few = names[:: len(names) // _FEW + 1]
+    best = recognise(_likely(reader, few, prefix), names, prefix=prefix)
+    if _leaves_names(best, names):
+        tried = [one for one in _in_order(reader) if 2 * recognise(one, few, prefix=prefix).count > len(few)]
+        if best.count < max(1, len(names) // 4):
+            tried = _in_order(reader)
+        best = max((best, *(recognise(one, names, prefix=prefix) for one in tried)), key=lambda found: found.count)
     if best.count == 0:
         raise UnknownDialect(
             f"{reader.path} holds {len(reader.tensors)} tensors whose names belong to no known dialect; the first are: "
             f"{some_of(reader.tensors)}. Dialects: {', '.join(DIALECTS)}."
         )
     return best
+
+
+def _leaves_names(found: Recognised, names: Sequence[str]) -> bool:
+    """Whether a file has names that the dialect does not know: those of some dialects differ in a few layers only."""
+    if found.count == len(names):
+        return False
+    dialect, prefix = found.dialect, found.prefix
+    others = sum(
+        is_ignorable(dialect, name) is not None or normalisation_name(dialect, name.removeprefix(prefix)) is not None
+        for name in names
+    )
+    return found.count + others < len(names)
 
 
 def _likely(reader: Reader, few: Sequence[str], prefix: str | None) -> Dialect:

@@ -66,9 +66,7 @@ KERAS_APPLICATIONS_V2 = Dialect(
     name="keras-applications-v2",
     title="keras.applications EfficientNetV2",
     layers=LAYERS,
-    blocks=MappingProxyType(
-        {MBCONV: EXPAND | _V2, MBCONV_PLAIN: _V2, FUSED: EXPAND | _PROJECT, FUSED_PLAIN: _PROJECT}
-    ),
+    blocks=MappingProxyType({MBCONV: EXPAND | _V2, MBCONV_PLAIN: _V2, FUSED: EXPAND | _PROJECT, FUSED_PLAIN: _PROJECT}),
     separator="/",
     leaves=KERAS_LEAVES,
     axes=MappingProxyType({}),

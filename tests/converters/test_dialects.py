@@ -189,6 +189,11 @@ UNKNOWN = {
     "official-object": (Family.CONDCONV,),
     "torchvision": (Family.LITE, Family.EDGETPU, Family.CONDCONV),
     "deep-learning-for-image-processing": (Family.LITE, Family.EDGETPU, Family.CONDCONV, Family.V2),
+    # Families that a dialect's project does not have.
+    "keras-applications": (Family.LITE, Family.EDGETPU, Family.CONDCONV, Family.V2),
+    "keras-applications-v2": (Family.V1, Family.LITE, Family.EDGETPU, Family.CONDCONV),
+    "qubvel": (Family.LITE, Family.EDGETPU, Family.CONDCONV, Family.V2),
+    "keras-hub": (Family.EDGETPU, Family.CONDCONV, Family.V2),
 }
 KNOWN = [
     (dialect, variant)

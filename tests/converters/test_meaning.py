@@ -28,7 +28,11 @@ SPEC = resolve("b0", width=0.13, depth=0.5, num_classes=10)
 SYMMETRIC = replace(SPEC, padding=Padding.SYMMETRIC)
 STATE = lively_state(SPEC)
 VARIANCES = [name for name in STATE if name.endswith(".variance")]
-PADDING = {name: dialect.meaning(SPEC.name).padding for name, dialect in DIALECTS.items() if dialect.meaning(SPEC.name)}
+PADDING = {
+    name: own.padding
+    for name, dialect in DIALECTS.items()
+    if (own := dialect.meaning(SPEC.name)) is not None and (dialect.families is None or SPEC.family in dialect.families)
+}
 
 
 def _saved(tmp_path: Path, spec: NetworkSpec) -> Path:

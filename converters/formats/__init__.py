@@ -24,7 +24,8 @@ class Format:
     writer: str | None
     """None where such files are read only."""
     suffixes: tuple[str, ...]
-    """File name endings that ask for it as an output; none where it must be named."""
+    """File name endings that ask for it as an output, none where it must be named; where one ends another, the longer
+    stands first."""
     dialect: str
     """The dialect in which such a file is written unless another is named."""
     holds_companions: bool = False
@@ -85,6 +86,30 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             suffixes=(),
             dialect="official",
         ),
+        "keras-weights": Format(
+            title="Keras 3 weights (HDF5)",
+            module="converters.formats.keras_weights",
+            reader="KerasWeightsReader",
+            writer="KerasWeightsWriter",
+            suffixes=(".weights.h5",),
+            dialect="effnet-keras",
+        ),
+        "keras-h5": Format(
+            title="Keras 2 model or weights (HDF5)",
+            module="converters.formats.keras_h5",
+            reader="KerasH5Reader",
+            writer="KerasH5Writer",
+            suffixes=(".h5", ".hdf5"),
+            dialect="effnet-keras",
+        ),
+        "keras": Format(
+            title="Keras archive",
+            module="converters.formats.keras_archive",
+            reader="KerasArchiveReader",
+            writer=None,
+            suffixes=(".keras",),
+            dialect="effnet-keras",
+        ),
     }
 )
 WRITTEN_FORMATS: tuple[str, ...] = tuple(name for name, row in FORMATS.items() if row.writer is not None)
@@ -108,7 +133,6 @@ def output_format(path: Path) -> str:
     known = ", ".join(suffix for row in FORMATS.values() for suffix in row.suffixes)
     raise OutputError(
         f"The name {path.name!r} does not say which format to write. End it with one of {known} "
-        "(effnet.convert also writes .keras), "
         f"or pass --to-format (to_format=...) with one of {', '.join(WRITTEN_FORMATS)}."
     )
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.errors import FormatError, UnreadableFile
 from converters.formats.base import read_exactly
+
+
+class Fillable(Protocol):
+    """An open file that is read at offsets."""
+
+    def fill(self, buffer: NDArray[Any], *, offset: int) -> None:
+        """Read bytes from an offset into the whole buffer."""
+        ...
 
 
 class InputFile:

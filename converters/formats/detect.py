@@ -7,10 +7,12 @@ from pathlib import Path
 
 from converters.errors import FormatError, UnreadableFile, UnsupportedFile
 from converters.formats import _npy, _zip_records
+from converters.formats._hdf5.superblock import SIGNATURE
 from converters.formats._input import InputFile
 from converters.formats._shard_index import INDEX_SUFFIX
 from converters.formats._torch_legacy import is_legacy
 from converters.formats._zip import ZipArchive
+from converters.formats.keras_h5 import lists_layers
 
 _HEAD = 512
 _TABLE_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
@@ -22,7 +24,6 @@ GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
 _TAR = (b"ustar\0", b"ustar ")
 
 _FOREIGN = (
-    (b"\x89HDF\r\n\x1a\n", "a Keras or other HDF5 file; HDF5 is not read yet. Open it in Keras and save a checkpoint"),
     (b"version https://git-lfs", "a pointer of git-lfs, not the file itself. Run `git lfs pull` where it came from"),
     (_npy.MAGIC, "a single NumPy array; expected a checkpoint. Save named arrays with numpy.savez"),
     (b"BZh", "compressed by bzip2. Unpack it first"),
@@ -82,6 +83,8 @@ def _detect_file(file: InputFile) -> str:
     head = file.bytes_at(0, min(_HEAD, file.size))
     if head.startswith((_zip_records.LOCAL_SIGNATURE, _zip_records.END_SIGNATURE)):
         return _detect_zip(file)
+    if head.startswith(SIGNATURE):
+        return _detect_hdf5(file)
     if _is_safetensors(head):
         _check_whole(file.path)
         return "safetensors"
@@ -98,8 +101,8 @@ def _detect_file(file: InputFile) -> str:
         raise FormatError(f"{file.path} is a web page, not a checkpoint: the download went wrong. Fetch it again.")
     raise FormatError(
         f"{file.path} has an unknown format: it starts with {head[:16]!r}. Expected a TensorFlow checkpoint (prefix, "
-        ".index, folder, .tar.gz), a SavedModel, a PyTorch file, safetensors, npz or, for `effnet`, a Keras "
-        "archive (.keras)."
+        ".index, folder, .tar.gz), a SavedModel, a PyTorch file, safetensors, npz or a file of Keras (.keras, .h5, "
+        ".weights.h5)."
     )
 
 
@@ -125,15 +128,16 @@ def _is_bundle(file: InputFile, head: bytes) -> bool:
     return _DATA_FILE.search(file.path.name) is not None or file.path.name.endswith(".index")
 
 
+def _detect_hdf5(file: InputFile) -> str:
+    return "keras-h5" if lists_layers(file) else "keras-weights"
+
+
 def _detect_zip(file: InputFile) -> str:
     names = ZipArchive(file).entries.keys()
     if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
         return "pth"
     if {"config.json", "model.weights.h5"} <= names:
-        raise UnsupportedFile(
-            f"{file.path} is a Keras archive, which `converters` alone does not read; effnet.convert, "
-            "effnet.load_network and the command line do."
-        )
+        return "keras"
     if any(name.rsplit("/", 1)[-1] in GRAPH_FILES for name in names):
         return "saved-model"
     if any(name.endswith(".npy") for name in names):

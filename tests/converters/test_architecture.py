@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from converters import SourceOptions, UnknownArchitecture, UnknownDialect, UnsupportedFile
-from converters.checkpoint import SPEC_KEY
-from converters.formats.base import Array
+from converters.formats.base import SPEC_KEY, Array
 from converters.memory import MemoryReader
 from converters.opening import understand
 from effnet_core import (

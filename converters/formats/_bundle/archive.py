@@ -7,13 +7,9 @@ name, which the system removes whatever happens; those of a plain .tar are read 
 from __future__ import annotations
 
 import gzip
-import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
-
-from numpy.typing import NDArray
+from typing import BinaryIO, cast
 
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._bundle.files import (
@@ -21,7 +17,6 @@ from converters.formats._bundle.files import (
     INDEX_SUFFIX,
     MAX_INDEX_BYTES,
     BundleFiles,
-    Fillable,
     Shard,
     data_name,
     read_at_most,
@@ -29,9 +24,8 @@ from converters.formats._bundle.files import (
 from converters.formats._bundle.folder import CHECKPOINT, choose, is_file, latest_prefix
 from converters.formats._bundle.sidecar import SUFFIX
 from converters.formats._bundle.tar import BLOCK, Member, Seek, TarStream
-from converters.formats._input import InputFile
-from converters.formats.base import read_exactly
-from converters.staging import disk_errors
+from converters.formats._input import Fillable, InputFile
+from converters.formats._temporary import TemporaryData
 
 MAX_EXPANSION = 64
 """How many bytes may come from one packed byte. Trained weights give 1.1, optimiser slots that were never touched
@@ -50,35 +44,6 @@ def is_archive(path: Path) -> bool:
         return False
     start = read_at_most(path, BLOCK)
     return start.startswith(_GZIP_MAGIC) or start[257:262] == _TAR_MAGIC
-
-
-class TemporaryData:
-    """A temporary file without a name. Raises `OutputError` when its folder does not take it."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder or Path(tempfile.gettempdir())
-        with disk_errors(self._folder):
-            self._file = tempfile.TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115 - open until `close`
-        self._size = 0
-
-    def append(self, chunks: Iterable[bytes]) -> int:
-        """Add bytes; gives where they begin."""
-        start = self._size
-        for chunk in chunks:
-            with disk_errors(self._folder):
-                done = 0
-                while done < len(chunk):
-                    done += self._file.write(memoryview(chunk)[done:])
-            self._size += len(chunk)
-        return start
-
-    def fill(self, buffer: NDArray[Any], *, offset: int) -> None:
-        """Read bytes from an offset into the whole buffer."""
-        read_exactly(self._file.fileno(), buffer, offset=offset, where=f"temporary file in {self._folder}")
-
-    def close(self) -> None:
-        """Remove the file."""
-        self._file.close()
 
 
 @dataclass(kw_only=True)

@@ -7,13 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-from numpy.typing import NDArray
 
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._bundle.sidecar import MAX_SIDECAR_BYTES, SUFFIX
-from converters.formats._input import InputFile
+from converters.formats._input import Fillable, InputFile
 
 INDEX_SUFFIX = ".index"
 DATA_SUFFIX = re.compile(r"\.data-\d{5}-of-\d{5}$")
@@ -28,14 +25,6 @@ def data_name(prefix: str, shard: int, count: int) -> str:
 def sibling(prefix: Path, suffix: str) -> Path:
     """`PREFIX` with something appended; a suffix that it has, such as the step in `model.ckpt-3`, stays."""
     return prefix.with_name(prefix.name + suffix)
-
-
-class Fillable(Protocol):
-    """An open file that is read at offsets."""
-
-    def fill(self, buffer: NDArray[Any], *, offset: int) -> None:
-        """Read bytes from an offset into the whole buffer."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from converters.errors import FormatError
-from converters.formats._bundle.archive import TemporaryData
 from converters.formats._bundle.files import (
     INDEX_SUFFIX,
     MAX_INDEX_BYTES,
@@ -22,6 +21,7 @@ from converters.formats._bundle.files import (
 from converters.formats._bundle.folder import choose, is_file
 from converters.formats._bundle.sidecar import MAX_SIDECAR_BYTES, SUFFIX
 from converters.formats._input import InputFile
+from converters.formats._temporary import TemporaryData
 from converters.formats._zip import Entry, Method, ZipArchive
 from converters.formats._zip_records import LOCAL_SIGNATURE
 

@@ -1,0 +1,217 @@
+"""HDF5 files written: h5py lays out the structures, the numbers are then written where their room is.
+
+h5py itself can neither write to a file without a name nor give its memory back in time.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.errors import OutputError
+from converters.formats._arrays import Expected, little_endian
+from converters.formats.base import Array, Location, TensorInfo
+from converters.staging import StagedFile, disk_errors
+
+ALIGNMENT = 8
+"""Bytes; every structure and every array begins at a multiple."""
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+_DTYPES = frozenset(
+    {BFLOAT16, *(np.dtype(code) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"))}
+)
+LARGEST_ATTRIBUTE = 64512
+"""Bytes of a list of names before it goes on in another attribute, as in Keras; HDF5's own limit is 64 kB."""
+
+AttributeValue = str | NDArray[np.bytes_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Structure:
+    """What an HDF5 file is made of, its numbers apart; paths have no leading `/`, the root is the empty path."""
+
+    datasets: Sequence[tuple[str, TensorInfo]]
+    """Path and kind of each array, in the order in which they are written."""
+    attributes: Mapping[str, Mapping[str, AttributeValue]] = field(
+        default_factory=dict[str, Mapping[str, AttributeValue]]
+    )
+    """Path of a group to its attributes."""
+
+
+def names_attribute(name: str, values: Sequence[str]) -> dict[str, AttributeValue]:
+    """A list of names as attributes, in equal pieces where it is long. Raises `OutputError` for one very long name."""
+    if not values:
+        return {name: np.empty(0, dtype="S1")}
+    array = np.array([value.encode() for value in values], dtype=np.bytes_)
+    if array.itemsize > LARGEST_ATTRIBUTE:
+        raise OutputError(f"HDF5 cannot list names of more than {LARGEST_ATTRIBUTE} bytes; found {array.itemsize}.")
+    if array.nbytes <= LARGEST_ATTRIBUTE:
+        return {name: array}
+    rows = LARGEST_ATTRIBUTE // array.itemsize
+    return {f"{name}{number}": array[start : start + rows] for number, start in enumerate(range(0, len(array), rows))}
+
+
+class Hdf5Output:
+    """An HDF5 file being written: its structures at once, then one array after the other.
+
+    Raises `OutputError` for types that it cannot hold, and where the disk refuses.
+    """
+
+    def __init__(self, path: Path, structure: Structure, expected: Expected, *, overwrite: bool, sync: bool) -> None:
+        for _, info in structure.datasets:
+            _check(info, path)
+        self._expected = expected
+        self.staged = StagedFile(path, overwrite=overwrite, sync=sync)
+        try:
+            self._offsets = _lay_out(self.staged, structure)
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, array: Array) -> Location:
+        """Write the next array at its place and read its bytes back."""
+        index, _, plain = self._expected.take(array)
+        self.staged.overwrite_at(self._offsets[index], plain)
+        return Location(path=self.staged.path, offset=self._offsets[index])
+
+    def finish(self) -> Path:
+        """Where the result can be read, still without its final name."""
+        self._expected.check_complete()
+        return self.staged.path
+
+    def commit(self) -> tuple[Path, ...]:
+        """Give the file its final name."""
+        self._expected.check_complete()
+        self.staged.commit()
+        return (self.staged.target,)
+
+    def close(self) -> None:
+        """Discard what was not committed."""
+        self.staged.close()
+
+
+def _check(info: TensorInfo, path: Path) -> None:
+    if little_endian(info.dtype) not in _DTYPES:
+        raise OutputError(f"{path}: Keras' HDF5 files cannot hold {info.dtype} ({info.name}). Choose another --dtype.")
+    if info.nbytes == 0:
+        raise OutputError(f"{path}: {info.name} is empty, for which HDF5 has no place; expected a shape without 0.")
+
+
+def _lay_out(staged: StagedFile, structure: Structure) -> list[int]:
+    """Write all structures, reserve room for the arrays; gives the offset of each array."""
+    library: Any = import_module("h5py")
+    stream = _StagedStream(staged)
+    try:
+        with library.File(stream, "w", alignment_threshold=1, alignment_interval=ALIGNMENT) as file:
+            for path, attributes in structure.attributes.items():
+                group = file.require_group(path) if path else file
+                for name, value in attributes.items():
+                    group.attrs[name] = value
+            datasets = [_create(file, path, info) for path, info in structure.datasets]
+            offsets = [int(dataset.get_offset()) for dataset in datasets]
+    except OutputError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        # h5py tells in its own words what the stream met.
+        raise stream.error or OutputError(f"{staged.target} cannot be written as HDF5: {error}.") from error
+    finally:
+        stream.close()
+    return offsets
+
+
+def _create(file: Any, path: str, info: TensorInfo) -> Any:
+    library: Any = import_module("h5py")
+    properties = library.h5p.create(library.h5p.DATASET_CREATE)
+    properties.set_layout(library.h5d.CONTIGUOUS)
+    properties.set_alloc_time(library.h5d.ALLOC_TIME_EARLY)  # its room is known at once,
+    properties.set_fill_time(library.h5d.FILL_TIME_NEVER)  # and written once only
+    properties.set_obj_track_times(False)  # equal content gives equal files
+    links = library.h5p.create(library.h5p.LINK_CREATE)
+    links.set_create_intermediate_group(True)
+    kind = library.h5t.py_create(np.dtype("V2") if info.dtype == BFLOAT16 else info.dtype.newbyteorder("<"))
+    space = library.h5s.create_simple(info.shape) if info.shape else library.h5s.create(library.h5s.SCALAR)
+    dataset = library.h5d.create(file.id, path.encode(), kind, space, properties, links)
+    if info.dtype == BFLOAT16:
+        library.Dataset(dataset).attrs["dtype"] = info.dtype.name
+    return dataset
+
+
+class _StagedStream(io.RawIOBase):
+    """A staged file as the file object that h5py writes structures to; what it writes is read back and compared."""
+
+    def __init__(self, staged: StagedFile) -> None:
+        super().__init__()
+        self.error: OutputError | None = None
+        """Why a write failed."""
+        self._staged = staged
+        self._descriptor = os.open(staged.path, os.O_RDWR | os.O_CLOEXEC)
+        self._position = 0
+
+    @contextmanager
+    def _remembered(self) -> Generator[None]:
+        try:
+            yield
+        except OutputError as error:
+            self.error = error
+            raise
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a position."""
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: os.fstat(self._descriptor).st_size}[whence]
+        self._position = start + offset
+        return self._position
+
+    def tell(self) -> int:
+        """The position."""
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read at the position."""
+        count = os.preadv(self._descriptor, [buffer], self._position)
+        self._position += count
+        return count
+
+    def write(self, data: Any) -> int:
+        """Write at the position, read it back and compare."""
+        view = memoryview(data).cast("B")
+        with self._remembered():
+            self._staged.overwrite_at(self._position, view)
+        self._position += len(view)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Give the file its size, for the arrays that are written later."""
+        length = self._position if size is None else size
+        with self._remembered(), disk_errors(self._staged.target):
+            os.ftruncate(self._descriptor, length)
+        return length
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def close(self) -> None:
+        """Close the second descriptor; the staged file stays open."""
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()

@@ -1,0 +1,104 @@
+"""Names for the numbered variables of a Keras 3 file: from the layers' names, their classes and their shapes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from converters.formats._hdf5.attributes import Attributes
+from converters.formats._hdf5.header import Header
+from converters.formats._hdf5.stored import NotNumeric, Stored, describe
+from converters.formats._hdf5.tree import Tree
+from converters.formats._keras_layers import LAYERS, class_of, leaves_of
+
+VARIABLES = "vars"
+_VARIABLE = re.compile(rf"(?:(?P<layer>.+)/)?{VARIABLES}/(?P<number>0|[1-9][0-9]{{0,5}})")
+_STATES = {
+    "optimizer": "a variable of the optimiser",
+    "_optimizer": "a variable of the optimiser",
+    "seed_generator": "the state of a random generator",
+    **dict.fromkeys(("metrics", "_metrics", "_loss_tracker", "_compile_metrics"), "the state of a metric"),
+}
+"""Parts of a path, without their numbers, and what is below them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variables:
+    """What a Keras 3 file holds."""
+
+    stored: Mapping[str, Stored]
+    """Tensor name to dataset, in the order of their places in the file."""
+    skipped: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def find_variables(tree: Tree, attributes: Attributes, *, size: int, where: str) -> Variables:
+    """Name every variable of a layer in an HDF5 file of `size` bytes. Raises what `describe` raises."""
+    skipped: dict[str, str] = {}
+    layers: dict[str, dict[int, Stored]] = {}
+    for path, header in tree.datasets.items():
+        match = _VARIABLE.fullmatch(path)
+        state = None if match is None else _state(match["layer"] or "")
+        if match is None or state is not None:
+            skipped[path] = state or "no variable of a layer"
+            continue
+        try:
+            found = describe(header, path, attributes=attributes, size=size, where=where)
+        except NotNumeric as reason:
+            skipped[path] = str(reason)
+        else:
+            layers.setdefault(match["layer"] or "", {})[int(match["number"])] = found
+    names = _layer_names(tree.groups, list(layers), attributes)
+    stored: dict[str, Stored] = {}
+    notes: list[str] = []
+    for layer, variables in layers.items():
+        leaves = _leaves(layer, variables)
+        if leaves is None and class_of(layer.rpartition("/")[2]) in LAYERS:
+            notes.append(_unclear(names[layer], list(variables.values())))
+        for place, number in enumerate(sorted(variables)):
+            leaf = f"{VARIABLES}/{number}" if leaves is None else leaves[place]
+            stored[f"{names[layer]}/{leaf}".lstrip("/")] = variables[number]
+    ordered = dict(sorted(stored.items(), key=lambda item: (item[1].offset, item[0])))
+    return Variables(stored=ordered, skipped=skipped, notes=tuple(notes))
+
+
+def _state(layer: str) -> str | None:
+    """What a group belongs to that is no layer."""
+    return next((_STATES[part] for part in map(class_of, layer.split("/")) if part in _STATES), None)
+
+
+def _leaves(layer: str, variables: Mapping[int, Stored]) -> Sequence[str] | None:
+    if sorted(variables) != list(range(len(variables))):
+        return None
+    return leaves_of(layer.rpartition("/")[2], [variables[number].shape for number in range(len(variables))])
+
+
+def _layer_names(groups: Mapping[str, Header], layers: Sequence[str], attributes: Attributes) -> dict[str, str]:
+    """The name of each layer: its own behind those of the networks around it, or its path where the file has none.
+
+    Two layers of one name, as networks of subclasses may have, keep their paths.
+    """
+    known: dict[str, str] = {}
+    for path, header in groups.items():
+        owner, _, last = path.rpartition("/")
+        name = attributes.text(header, "name") if owner and last == VARIABLES else None
+        if name:
+            known[owner] = name
+    named = {layer: _joined(layer, known) for layer in layers}
+    counts = Counter(named.values())
+    return {layer: name if name and counts[name] == 1 else layer for layer, name in named.items()}
+
+
+def _joined(layer: str, known: Mapping[str, str]) -> str | None:
+    if layer not in known:
+        return None
+    parts = layer.split("/")
+    around = ("/".join(parts[:length]) for length in range(1, len(parts) + 1))
+    return "/".join(known[path] for path in around if path in known)
+
+
+def _unclear(name: str, variables: Sequence[Stored]) -> str:
+    shapes = ", ".join(str(variable.shape) for variable in variables)
+    return f"{name} has variables of the shapes {shapes}, which do not tell what they are; they keep their numbers."

@@ -1,0 +1,47 @@
+"""Room on the disk for what must be unpacked before it can be read at offsets."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from converters.formats.base import read_exactly
+from converters.staging import disk_errors
+
+
+class TemporaryData:
+    """A temporary file without a name. Raises `OutputError` when its folder does not take it."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder or Path(tempfile.gettempdir())
+        with disk_errors(self._folder):
+            self._file = tempfile.TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115 - open until `close`
+        self._size = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes in it."""
+        return self._size
+
+    def append(self, chunks: Iterable[bytes]) -> int:
+        """Add bytes; gives where they begin."""
+        start = self._size
+        for chunk in chunks:
+            with disk_errors(self._folder):
+                done = 0
+                while done < len(chunk):
+                    done += self._file.write(memoryview(chunk)[done:])
+            self._size += len(chunk)
+        return start
+
+    def fill(self, buffer: NDArray[Any], *, offset: int) -> None:
+        """Read bytes from an offset into the whole buffer."""
+        read_exactly(self._file.fileno(), buffer, offset=offset, where=f"temporary file in {self._folder}")
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._file.close()

@@ -1,0 +1,87 @@
+"""Keras 3's archive of a whole model (`.keras`): a zip file of its configuration and of a `.weights.h5`.
+
+The weights are read where they are in the archive; packed ones, which Keras does not write, are unpacked first, into a
+file without a name. Nothing that the configuration names is imported or run. `effnet`, which writes such files, adds
+the definition of the network as an entry that Keras ignores.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from converters.checkpoint import SPEC_KEY
+from converters.errors import FormatError
+from converters.formats._hdf5.window import Window
+from converters.formats._temporary import TemporaryData
+from converters.formats._zip import Entry, Method, ZipArchive
+from converters.formats.base import Array, Location
+from converters.formats.keras_weights import KerasWeightsReader
+
+SPEC_ENTRY = "effnet.json"
+WEIGHTS_ENTRY = "model.weights.h5"
+_TEXTS = {"config.json": "model_config", "metadata.json": "keras_metadata", SPEC_ENTRY: SPEC_KEY}
+"""Entries that are text, and their keys in the metadata."""
+_LONGEST_TEXT = 16 << 20
+"""Bytes; the configuration of the largest model has two million."""
+
+
+class KerasArchiveReader(KerasWeightsReader):
+    """An open `.keras`; what it holds is checked against the CRC-32 of the archive before the first array is given."""
+
+    format = "keras"
+
+    def __init__(self, path: Path) -> None:
+        self._temporary: TemporaryData | None = None
+        self._unverified = True
+        super().__init__(path)
+
+    def open_window(self) -> Window:
+        """The weights in the archive, or unpacked elsewhere."""
+        self._archive = ZipArchive(self.file)
+        self._entry = self._find(WEIGHTS_ENTRY)
+        if self._entry.method is Method.STORED:
+            return Window(self.file, base=self._entry.offset, size=self._entry.size)
+        self._temporary = TemporaryData(None)
+        self._temporary.append(self._archive.chunks(self._entry))
+        self._unverified = False
+        return Window(self._temporary, size=self._temporary.size)
+
+    def _find(self, name: str) -> Entry:
+        entry = self._archive.entries.get(name)
+        if entry is None:
+            raise FormatError(f"{self.path} is no Keras archive: expected the entry {name} in it.")
+        return entry
+
+    def name_tensors(self) -> None:
+        """Name every variable of a layer, and take the texts of the archive."""
+        super().name_tensors()
+        self.metadata = {**self.metadata, **self._texts()}
+
+    def _texts(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name, key in _TEXTS.items():
+            entry = self._archive.entries.get(name)
+            if entry is None:
+                continue
+            try:
+                found[key] = self._archive.content(entry, limit=_LONGEST_TEXT).decode()
+            except UnicodeDecodeError as error:
+                raise FormatError(f"{self.path}: {name} is no text: {error}.") from error
+        return found
+
+    def read(self, name: str) -> Array:
+        """The array; it is valid until the next `read` or `close`."""
+        if self._unverified:
+            self._archive.verify(self._entry)
+            self._unverified = False
+        return super().read(name)
+
+    def location(self, name: str) -> Location | None:
+        """Where the plain bytes of the array are; None as well where the weights are packed."""
+        return None if self._temporary is not None else super().location(name)
+
+    def close(self) -> None:
+        """Close the file and remove the temporary one."""
+        super().close()
+        if self._temporary is not None:
+            self._temporary.close()

@@ -1,4 +1,4 @@
-"""The formats of the front door: those of the converters, and the Keras archive, which TensorFlow writes."""
+"""The formats of the front door: those of the converters; the Keras archive is written by TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from converters import FormatError
 
 KERAS = "keras"
 KERAS_SUFFIX = ".keras"
-FORMATS = (*converters.FORMATS, KERAS)
+FORMATS = tuple(converters.FORMATS)
 """Their names, as options take them."""
 
 

@@ -29,7 +29,7 @@ class Variables:
     """What a Keras 3 file holds."""
 
     stored: Mapping[str, Stored]
-    """Tensor name to dataset, in the order of their places in the file."""
+    """Tensor name to dataset, in the order in which Keras wrote the layers."""
     skipped: Mapping[str, str]
     notes: tuple[str, ...]
 
@@ -53,15 +53,19 @@ def find_variables(tree: Tree, attributes: Attributes, *, size: int, where: str)
     names = _layer_names(tree.groups, list(layers), attributes)
     stored: dict[str, Stored] = {}
     notes: list[str] = []
-    for layer, variables in layers.items():
+    for layer, variables in sorted(layers.items(), key=_last_place):
         leaves = _leaves(layer, variables)
         if leaves is None and class_of(layer.rpartition("/")[2]) in LAYERS:
             notes.append(_unclear(names[layer], list(variables.values())))
         for place, number in enumerate(sorted(variables)):
             leaf = f"{VARIABLES}/{number}" if leaves is None else leaves[place]
             stored[f"{names[layer]}/{leaf}".lstrip("/")] = variables[number]
-    ordered = dict(sorted(stored.items(), key=lambda item: (item[1].offset, item[0])))
-    return Variables(stored=ordered, skipped=skipped, notes=tuple(notes))
+    return Variables(stored=stored, skipped=skipped, notes=tuple(notes))
+
+
+def _last_place(layer: tuple[str, Mapping[int, Stored]]) -> tuple[int, str]:
+    """Where a layer's last variable is: HDF5 appends large arrays, but puts small ones into gaps before them."""
+    return max(variable.offset for variable in layer[1].values()), layer[0]
 
 
 def _state(layer: str) -> str | None:

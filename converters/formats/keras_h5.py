@@ -36,6 +36,7 @@ _OPTIMIZER = "optimizer_weights/"
 _IDENTITY = MappingProxyType({"backend": "tensorflow", "keras_version": "3.0.0"})
 """Without them Keras 2 takes a file for one of Keras 1 and turns its kernels round."""
 _NUMBER = re.compile(r":[0-9]+$")
+_COUNTED = re.compile(r"_[0-9]+$")
 
 
 class KerasH5Reader(Hdf5Reader):
@@ -108,7 +109,7 @@ def tensor_name(layer: str, weight: str) -> str:
     """
     plain = _NUMBER.sub("", weight)
     first, _, rest = plain.partition("/")
-    repeated = bool(rest) and re.fullmatch(rf"{re.escape(layer)}(_[0-9]+)?", first) is not None
+    repeated = bool(rest) and (first == layer or _COUNTED.sub("", first) == layer)
     return f"{layer}/{rest if repeated else plain}"
 
 

@@ -24,7 +24,7 @@ from converters.formats.base import Array, Location, TensorInfo, Writer
 
 
 class KerasWeightsReader(Hdf5Reader):
-    """An open `.weights.h5`; its tensors are in the order of their places in the file."""
+    """An open `.weights.h5`; its tensors are in the order in which the layers were written."""
 
     format = "keras-weights"
 

@@ -1,14 +1,11 @@
 """HDF5 files written: h5py lays out the structures, the numbers are then written where their room is.
 
-h5py itself can neither write to a file without a name nor give its memory back in time.
+h5py itself can neither write to a file without a name nor say when an array is on the disk.
 """
 
 from __future__ import annotations
 
-import io
-import os
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -20,8 +17,9 @@ from numpy.typing import NDArray
 
 from converters.errors import OutputError
 from converters.formats._arrays import Expected, little_endian
+from converters.formats._hdf5.sparse import SparseFile
 from converters.formats.base import Array, Location, TensorInfo
-from converters.staging import StagedFile, disk_errors
+from converters.staging import StagedFile
 
 ALIGNMENT = 8
 """Bytes; every structure and every array begins at a multiple."""
@@ -107,24 +105,21 @@ def _check(info: TensorInfo, path: Path) -> None:
 
 
 def _lay_out(staged: StagedFile, structure: Structure) -> list[int]:
-    """Write all structures, reserve room for the arrays; gives the offset of each array."""
+    """Write all structures, leave room for the arrays; gives the offset of each array."""
     library: Any = import_module("h5py")
-    stream = _StagedStream(staged)
+    pages = SparseFile()
     try:
-        with library.File(stream, "w", alignment_threshold=1, alignment_interval=ALIGNMENT) as file:
+        with library.File(pages, "w", alignment_threshold=1, alignment_interval=ALIGNMENT) as file:
             for path, attributes in structure.attributes.items():
                 group = file.require_group(path) if path else file
                 for name, value in attributes.items():
                     group.attrs[name] = value
             datasets = [_create(file, path, info) for path, info in structure.datasets]
             offsets = [int(dataset.get_offset()) for dataset in datasets]
-    except OutputError:
-        raise
-    except (OSError, RuntimeError, ValueError) as error:
-        # h5py tells in its own words what the stream met.
-        raise stream.error or OutputError(f"{staged.target} cannot be written as HDF5: {error}.") from error
-    finally:
-        stream.close()
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise OutputError(f"{staged.target} cannot be written as HDF5: {error}.") from error
+    for offset, data in pages.runs():
+        staged.overwrite_at(offset, data)
     return offsets
 
 
@@ -143,75 +138,3 @@ def _create(file: Any, path: str, info: TensorInfo) -> Any:
     if info.dtype == BFLOAT16:
         library.Dataset(dataset).attrs["dtype"] = info.dtype.name
     return dataset
-
-
-class _StagedStream(io.RawIOBase):
-    """A staged file as the file object that h5py writes structures to; what it writes is read back and compared."""
-
-    def __init__(self, staged: StagedFile) -> None:
-        super().__init__()
-        self.error: OutputError | None = None
-        """Why a write failed."""
-        self._staged = staged
-        self._descriptor = os.open(staged.path, os.O_RDWR | os.O_CLOEXEC)
-        self._position = 0
-
-    @contextmanager
-    def _remembered(self) -> Generator[None]:
-        try:
-            yield
-        except OutputError as error:
-            self.error = error
-            raise
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a position."""
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: os.fstat(self._descriptor).st_size}[whence]
-        self._position = start + offset
-        return self._position
-
-    def tell(self) -> int:
-        """The position."""
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        """Read at the position."""
-        count = os.preadv(self._descriptor, [buffer], self._position)
-        self._position += count
-        return count
-
-    def write(self, data: Any) -> int:
-        """Write at the position, read it back and compare."""
-        view = memoryview(data).cast("B")
-        with self._remembered():
-            self._staged.overwrite_at(self._position, view)
-        self._position += len(view)
-        return len(view)
-
-    def truncate(self, size: int | None = None) -> int:
-        """Give the file its size, for the arrays that are written later."""
-        length = self._position if size is None else size
-        with self._remembered(), disk_errors(self._staged.target):
-            os.ftruncate(self._descriptor, length)
-        return length
-
-    def flush(self) -> None:
-        """Nothing waits here."""
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def writable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def close(self) -> None:
-        """Close the second descriptor; the staged file stays open."""
-        if not self.closed:
-            os.close(self._descriptor)
-        super().close()

@@ -119,14 +119,24 @@ def bounded(*, megabytes: int, seconds: float) -> Iterator[None]:
     assert time.process_time() - start < seconds
 
 
-def check_writer_contract(kind: str, folder: Path) -> None:
-    """What a writer promises: places, the order of calls, nothing before `commit`, refusals."""
-    arrays = arrays_of(["f4", "i8", "f2"])
+def check_writer_contract(
+    kind: str,
+    folder: Path,
+    *,
+    arrays: Mapping[str, Array] | None = None,
+    new: tuple[str, tuple[int, ...]] = ("new", (3,)),
+    own_metadata: frozenset[str] = frozenset(),
+) -> None:
+    """What a writer promises: places, the order of calls, nothing before `commit`, refusals.
+
+    `arrays` and `new` are what the format can hold, where that is not everything; `own_metadata` is what it adds.
+    """
+    arrays = arrays or arrays_of(["f4", "i8", "f2"])
     path = folder / f"out.{kind}"
     with writer_class(kind)(path, infos(arrays), METADATA, overwrite=False, sync=True) as writer:
         places = [writer.write(array) for array in arrays.values()]
         with writer.finish() as reader:
-            assert dict(reader.metadata) == METADATA
+            assert {key: reader.metadata[key] for key in reader.metadata.keys() - own_metadata} == METADATA
             for place, (name, array) in zip(places, arrays.items(), strict=True):
                 assert reader.location(name) == place
                 assert place.offset % array.itemsize == 0
@@ -138,6 +148,8 @@ def check_writer_contract(kind: str, folder: Path) -> None:
         assert writer.commit() == (path,)
     assert same(read(kind, path), arrays)
     _check_refusals(kind, folder, path, arrays)
+    _check_replacing(kind, path, *new)
+    assert list(folder.iterdir()) == [path]
 
 
 def _check_refusals(kind: str, folder: Path, path: Path, arrays: Mapping[str, Array]) -> None:
@@ -160,12 +172,15 @@ def _check_refusals(kind: str, folder: Path, path: Path, arrays: Mapping[str, Ar
         with pytest.raises(ValueError, match="were promised"):
             unfinished.commit()
     assert path.read_bytes() == before
-    with writer(path, infos({"new": np.ones(3)}), {}, overwrite=True, sync=False) as replacing:
-        # Big-endian and strided input: the file holds plain little-endian bytes all the same.
-        replacing.write(np.ones(6)[::2])
-        replacing.commit()
-    assert same(read(kind, path), {"new": np.ones(3)})
-    assert list(folder.iterdir()) == [path]
+
+
+def _check_replacing(kind: str, path: Path, name: str, shape: tuple[int, ...]) -> None:
+    """A file is replaced; of strided input it holds the plain bytes all the same."""
+    array = np.ones(shape)
+    with writer_class(kind)(path, infos({name: array}), {}, overwrite=True, sync=False) as writer:
+        writer.write(np.ones((*shape[:-1], 2 * shape[-1]))[..., ::2])
+        writer.commit()
+    assert same(read(kind, path), {name: array})
 
 
 _FULL_DISK = """
@@ -178,8 +193,8 @@ from converters.formats.base import TensorInfo
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-array = np.ones(20_000, np.float32)
-infos = [TensorInfo(name=name, shape=array.shape, dtype=array.dtype) for name in "abc"]
+array = np.ones((200, 100), np.float32)
+infos = [TensorInfo(name=name + sys.argv[4], shape=array.shape, dtype=array.dtype) for name in "abc"]
 try:
     kind, path, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     with writer_class(kind)(path, infos[:count], {}, overwrite=False, sync=False) as writer:
@@ -191,11 +206,11 @@ except OutputError as error:
 """
 
 
-def check_full_disk(kind: str, folder: Path) -> None:
+def check_full_disk(kind: str, folder: Path, *, leaf: str = "") -> None:
     """A file larger than the disk leaves nothing behind; one that fits is the control."""
     for count, expected in [(3, "refused: "), (1, "(")]:
         result = subprocess.run(
-            [sys.executable, "-c", _FULL_DISK, kind, str(folder / "out"), str(count)],
+            [sys.executable, "-c", _FULL_DISK, kind, str(folder / "out"), str(count), leaf],
             capture_output=True,
             text=True,
             check=True,

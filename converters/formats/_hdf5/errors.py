@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 from converters.errors import FormatError, UnsupportedFile
 
-REPACK = "Save it again in Keras, or copy it with `h5repack --high=1 --low=0 -f NONE -l CONTI`."
-
 
 def damaged(where: str, reason: object) -> FormatError:
     """The error for a file that neither HDF5 nor Keras would have written."""
@@ -18,7 +16,7 @@ def damaged(where: str, reason: object) -> FormatError:
 
 def unusual(where: str, what: str) -> UnsupportedFile:
     """The error for a sound file that holds what Keras does not write."""
-    return UnsupportedFile(f"{where} {what}, which Keras does not write and is not read here. {REPACK}")
+    return UnsupportedFile(f"{where} {what}, which Keras does not write and is not read here. Save it again in Keras.")
 
 
 @contextmanager

@@ -92,7 +92,10 @@ def _offset(layout: bytes, nbytes: int, *, size: int, where: str) -> int:
     if version not in (3, 4):
         raise unusual(where, f"has a layout of version {version}")
     if kind != _Layout.CONTIGUOUS:
-        words = {_Layout.CHUNKED: "is in chunks, perhaps packed", _Layout.VIRTUAL: "is kept in other files"}
+        words = {
+            _Layout.CHUNKED: "is in chunks, perhaps packed (`h5repack -f NONE -l CONTI` copies it without)",
+            _Layout.VIRTUAL: "is kept in other files",
+        }
         raise unusual(where, words.get(_Layout(kind), "is kept in its header"))
     offset, stored = _PLACE.unpack_from(layout, 2)
     if nbytes == 0:

@@ -20,10 +20,10 @@ from tests.converters.formats import containers, zips
 
 ORACLE = Path(__file__).parents[2] / "data" / "oracle" / "efficientnet-b0"
 PREFIX = ORACLE / "model.ckpt-1234"
-ARRAYS = {"a": np.arange(6.0).reshape(2, 3)}
+ARRAYS = {"a/kernel": np.arange(6.0).reshape(2, 3)}
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "npz", "pth"])
+@pytest.mark.parametrize("kind", ["safetensors", "npz", "pth", "keras-h5", "keras-weights"])
 def test_own_files_under_any_name(kind: str, tmp_path: Path) -> None:
     for name in ["x", "x.npz", "x.pth", "x.safetensors", "x.index", "x.h5"]:
         path = containers.write(kind, tmp_path / name, ARRAYS)
@@ -62,16 +62,22 @@ def test_archive_of_a_tensor_bundle(mode: str, tmp_path: Path) -> None:
     assert detect_format(tmp_path / "x") == "tensor-bundle"
 
 
+def test_keras_archive_without_weights(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(zips.zipped({"config.json": b"{}", "model.weights.h5": b""}))
+    assert detect_format(tmp_path / "x") == "keras"
+    with pytest.raises(FormatError, match="too short"):
+        open_reader(tmp_path / "x")
+
+
 PAGE = b"\n<!DOCTYPE html><html><head><title>Not found</title>"
-KERAS = zips.zipped({"metadata.json": b"{}", "config.json": b"{}", "model.weights.h5": b""})
 
 
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
         (b"", FormatError, "is empty"),
-        (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, UnsupportedFile, "HDF5 is not read yet"),
-        (KERAS, UnsupportedFile, "Keras archive, which `converters` alone does not read"),
+        (b"\x89HDF\r\n\x1a\n" + b"\0" * 50, FormatError, "too short"),
+        (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, UnsupportedFile, "which Keras does not write"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", UnsupportedFile, "git lfs pull"),
         (PAGE, FormatError, "web page"),
         (b"<?xml version='1.0'?><Error><Code>AccessDenied", FormatError, "web page"),

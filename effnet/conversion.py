@@ -14,7 +14,7 @@ from converters.adapting import NOTHING
 from converters.convert import convert_checkpoint
 from effnet.backends import Network
 from effnet.formats import KERAS, asks_for_keras
-from effnet.keras_archive import is_keras_archive, write_keras_archive
+from effnet.keras_archive import write_keras_archive
 from effnet.loading import read_source
 from effnet.sources import find_source, is_official
 
@@ -70,8 +70,6 @@ def convert(
     found = find_source(source, options)
     if to_keras:
         return _to_keras(read_source(found, adaptation), found.path, Path(target), wanted, progress)
-    if is_keras_archive(found.path, named=found.options.format):
-        return _from_keras(read_source(found, adaptation), found.path, target, wanted, progress)
     with converters.open_checkpoint(found.path, found.options) as checkpoint:
         report = convert_checkpoint(converters.adapt(checkpoint, adaptation), target, wanted, progress=progress)
     return replace(report, notes=(*found.notes, *report.notes))
@@ -104,30 +102,10 @@ def _to_keras(
         source=source,
         target=(target,),
         format=KERAS,
-        dialect="native",
+        dialect=converters.FORMATS[KERAS].dialect,
         spec=network.spec,
         tensors=len(network.state),
         nbytes=nbytes,
-        notes=network.notes,
-    )
-
-
-def _from_keras(
-    network: Network, source: Path, target: str | Path, wanted: TargetOptions, progress: Progress | None
-) -> ConversionReport:
-    return converters.save_state(
-        target,
-        network.spec,
-        network.state,
-        to=wanted.to,
-        to_format=wanted.to_format,
-        dtype=wanted.dtype,
-        allow_non_finite=wanted.allow_non_finite,
-        overwrite=wanted.overwrite,
-        sync=wanted.sync,
-        progress=progress,
-        source=source,
-        source_format=KERAS,
         notes=network.notes,
     )
 

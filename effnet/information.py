@@ -7,8 +7,6 @@ from pathlib import Path
 from converters import SourceOptions, open_checkpoint
 from effnet.catalogue import NetworkInfo, network_info
 from effnet.errors import InputError
-from effnet.keras_archive import is_keras_archive
-from effnet.loading import read_source
 from effnet.sources import find_source, is_official
 from effnet_core import UnknownVariant, canonical_name, resolve
 
@@ -37,9 +35,6 @@ def info(network: str | Path, *, options: SourceOptions | None = None) -> Networ
     if isinstance(network, str) and not is_official(network) and not _looks_like_a_file(network):
         canonical_name(network)  # raises, naming what is near
     source = find_source(network, options)
-    if is_keras_archive(source.path, named=source.options.format):
-        loaded = read_source(source)
-        return network_info(loaded.spec, notes=loaded.notes)
     with open_checkpoint(source.path, source.options) as checkpoint:
         return network_info(checkpoint.spec, notes=(*source.notes, *checkpoint.notes))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,7 @@ from converters import Checkpoint, Digest, SourceOptions, open_checkpoint
 from converters.convert import Progress
 from converters.formats.base import Array
 from effnet.catalogue import NetworkInfo, network_info
-from effnet.formats import KERAS
-from effnet.keras_archive import is_keras_archive
-from effnet.loading import open_source, read_source
-from effnet.sources import Source, find_source
+from effnet.sources import find_source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +68,6 @@ def inspect(
     done and the bytes in all. `official:NAME` is fetched first. Raises what `converters.open_checkpoint` raises.
     """
     source = find_source(path, options)
-    if is_keras_archive(source.path, named=source.options.format):
-        found = _keras_archive(source, data=data)
-        if not digest:
-            return found
-        with open_source(source) as checkpoint:
-            return replace(found, digest=converters.digest(checkpoint, progress=progress))
     with open_checkpoint(source.path, source.options) as checkpoint:
         notes = (*source.notes, *checkpoint.notes)
         canonical = {source.name: source.entry.parameter.name for source in checkpoint.sources}
@@ -110,37 +101,6 @@ def _tensor(checkpoint: Checkpoint, name: str, canonical: str | None, *, data: b
         ignored=None if canonical is not None else checkpoint.ignored.get(name),
         nan=nan,
         inf=inf,
-    )
-
-
-def _keras_archive(source: Source, *, data: bool) -> Inspection:
-    network = read_source(source)
-    reports: list[TensorReport] = []
-    for name, array in network.state.items():
-        nan, inf = _not_finite(array) if data else (None, None)
-        reports.append(
-            TensorReport(
-                name=name,
-                canonical=name,
-                shape=array.shape,
-                dtype=array.dtype.name,
-                nbytes=array.nbytes,
-                ignored=None,
-                nan=nan,
-                inf=inf,
-            )
-        )
-    return Inspection(
-        path=str(source.path),
-        format=KERAS,
-        dialect="native",
-        title="Keras archive of effnet",
-        network=network_info(network.spec, notes=network.notes),
-        has_ema=False,
-        uses_ema=False,
-        tensors=tuple(reports),
-        skipped={},
-        notes=network.notes,
     )
 
 

@@ -7,17 +7,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from converters import Adaptation, Checkpoint, SourceOptions, adapt, open_checkpoint, state_checkpoint
+from converters import Adaptation, Checkpoint, SourceOptions, adapt, open_checkpoint
 from converters.adapting import NOTHING
 from effnet.backends import Network
 from effnet.choices import Backend
 from effnet.formats import KERAS
 from effnet.frameworks import import_frameworks
-from effnet.keras_archive import is_keras_archive, read_keras_archive
 from effnet.sources import Source, find_source
 from effnet_core import InvalidOption
 
-HOME = {"tensor-bundle": Backend.TF, KERAS: Backend.TF, "pth": Backend.TORCH}
+HOME = {
+    "tensor-bundle": Backend.TF,
+    KERAS: Backend.TF,
+    "keras-h5": Backend.TF,
+    "keras-weights": Backend.TF,
+    "pth": Backend.TORCH,
+}
 """The framework that files of a format belong to; the others belong to none."""
 
 
@@ -28,8 +33,7 @@ def load_network(
 
     `adaptation` changes the network: `converters.Adaptation(num_classes=10)` gives it a fresh classifier.
 
-    Raises what `converters.open_checkpoint`, `converters.adapt` and `effnet.fetch` raise, and `MissingFramework` for a
-    Keras archive where h5py is not installed.
+    Raises what `converters.open_checkpoint`, `converters.adapt` and `effnet.fetch` raise.
     """
     return read_source(find_source(path, options), adaptation)
 
@@ -48,10 +52,7 @@ def read_source(source: Source, adaptation: Adaptation = NOTHING) -> Network:
 
 
 def open_source(source: Source) -> Checkpoint:
-    """The same, open, so that its tensors are read one at a time; a Keras archive is held in memory."""
-    if is_keras_archive(source.path, named=source.options.format):
-        network = read_keras_archive(source.path, source.options)
-        return state_checkpoint(network.spec, network.state, path=source.path, format=KERAS, notes=network.notes)
+    """The same, open, so that its tensors are read one at a time."""
     return open_checkpoint(source.path, source.options)
 
 

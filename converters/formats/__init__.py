@@ -148,7 +148,8 @@ def writer_class(name: str) -> type[Writer]:
     row = find_format(name)
     if row.writer is None:
         raise OutputError(
-            f"A file of format {name} is read, but not written here. Formats to write: {', '.join(WRITTEN_FORMATS)}."
+            f"A file of format {name} is read, but not written here. Formats to write: {', '.join(WRITTEN_FORMATS)}; "
+            "effnet.convert and the command line write keras too."
         )
     return cast("type[Writer]", getattr(import_module(row.module), row.writer))
 

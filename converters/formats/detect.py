@@ -81,10 +81,9 @@ def _detect_file(file: InputFile) -> str:
     if file.size == 0:
         raise FormatError(f"{file.path} is empty. Fetch or copy it again.")
     head = file.bytes_at(0, min(_HEAD, file.size))
-    if head.startswith((_zip_records.LOCAL_SIGNATURE, _zip_records.END_SIGNATURE)):
-        return _detect_zip(file)
-    if head.startswith(SIGNATURE):
-        return _detect_hdf5(file)
+    for signatures, detect in _CONTAINERS:
+        if head.startswith(signatures):
+            return detect(file)
     if _is_safetensors(head):
         _check_whole(file.path)
         return "safetensors"
@@ -148,3 +147,10 @@ def _detect_zip(file: InputFile) -> str:
     raise UnsupportedFile(
         f"{file.path} is a zip archive, but of no checkpoint that is read here; it holds: {shown or '-'}."
     )
+
+
+_CONTAINERS = (
+    ((_zip_records.LOCAL_SIGNATURE, _zip_records.END_SIGNATURE), _detect_zip),
+    ((SIGNATURE,), _detect_hdf5),
+)
+"""How files begin that hold entries of many kinds, and what looks into them."""

@@ -9,6 +9,8 @@ from converters.formats._input import Fillable
 _MOST_BYTES = 64 << 20
 _MOST_READS = 2_000_000
 """Of all structures of a file. The largest network with its optimiser needs a tenth of both."""
+_BLOCK = 8192
+"""Bytes that are read at once."""
 
 
 class Window:
@@ -20,6 +22,8 @@ class Window:
         self.base = base
         self._bytes_left = _MOST_BYTES
         self._reads_left = _MOST_READS
+        self._block = b""
+        self._start = 0
 
     def bytes_at(self, offset: int, count: int) -> bytes:
         """`count` bytes of a structure from an offset.
@@ -32,6 +36,10 @@ class Window:
         self._reads_left -= 1
         if min(self._bytes_left, self._reads_left) < 0:
             raise ValueError("it has more structures than any network")
-        buffer = np.empty(count, dtype=np.uint8)
-        self.source.fill(buffer, offset=self.base + offset)
-        return buffer.tobytes()
+        start = offset - self._start
+        if start < 0 or start + count > len(self._block):
+            # Structures that belong together are near each other.
+            buffer = np.empty(min(max(count, _BLOCK), self.size - offset), dtype=np.uint8)
+            self.source.fill(buffer, offset=self.base + offset)
+            self._block, self._start, start = buffer.tobytes(), offset, 0
+        return self._block[start : start + count]

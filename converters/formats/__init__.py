@@ -103,7 +103,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             dialect="effnet-keras",
         ),
         "keras": Format(
-            title="Keras archive",
+            title="Keras archive; effnet.convert writes it",
             module="converters.formats.keras_archive",
             reader="KerasArchiveReader",
             writer=None,

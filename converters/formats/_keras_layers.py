@@ -62,10 +62,13 @@ def leaves_of(component: str, shapes: Sequence[tuple[int, ...]]) -> tuple[str, .
     return None
 
 
-def class_for(leaves: Mapping[str, int]) -> str | None:
-    """The class of a layer with these leaves (each with its number of dimensions), None when there is none."""
-    for name, choices in LAYERS.items():
-        if any(dict(variables) == dict(leaves) for variables in choices):
+def class_for(leaves: Mapping[str, int], *, beside_experts: bool) -> str | None:
+    """The class of a layer with these leaves (each with its number of dimensions), None when there is none.
+
+    A matrix without a bias is a dense layer's, `beside_experts` a conditional convolution's.
+    """
+    for name in reversed(LAYERS) if beside_experts else LAYERS:
+        if any(dict(variables) == dict(leaves) for variables in LAYERS[name]):
             return name
     return None
 

@@ -52,11 +52,12 @@ class KerasWeightsWriter(Writer):
         self, path: Path, tensors: Sequence[TensorInfo], metadata: Mapping[str, str], *, overwrite: bool, sync: bool
     ) -> None:
         expected = Expected(tensors, path)
+        experts = any(info.name.endswith("/depthwise_kernel") and len(info.shape) == 2 for info in tensors)
         counts: dict[str, int] = {}
         places: dict[str, str] = {}
         attributes: dict[str, Mapping[str, AttributeValue]] = {"": metadata}
         for layer, leaves in layers_of(tensors, path).items():
-            kind = class_for({leaf: len(info.shape) for leaf, info in leaves.items()})
+            kind = class_for({leaf: len(info.shape) for leaf, info in leaves.items()}, beside_experts=experts)
             if kind is None:
                 raise OutputError(f"{path}: {layer} has {', '.join(leaves)}, which no layer of Keras has. {ADVICE}")
             number = counts[kind] = counts.get(kind, -1) + 1

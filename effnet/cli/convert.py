@@ -33,7 +33,10 @@ def convert(
     ] = None,
     to_format: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Format to write: tensor-bundle, safetensors, hf-folder, npz, pth, keras."),
+        typer.Option(
+            metavar="NAME",
+            help="Format to write: tensor-bundle, safetensors, hf-folder, npz, pth, keras-weights, keras-h5, keras.",
+        ),
     ] = None,
     dtype: Annotated[
         str | None, typer.Option(metavar="TYPE", help="Type to write: float32, float16, bfloat16, float64.")

@@ -100,7 +100,8 @@ _FLAGS = (
         flag="format",
         kind=str,
         metavar="NAME",
-        help="Format of the file: tensor-bundle, safetensors, hf-folder, npz, pth, saved-model, keras.",
+        help="Format of the file: tensor-bundle, safetensors, hf-folder, npz, pth, saved-model, keras-weights, "
+        "keras-h5, keras.",
     ),
     _Flag(
         field="dialect",

@@ -101,6 +101,25 @@ def test_the_same_weights_in_pytorch(archive):
     np.testing.assert_allclose(found["logits"].numpy(), np.asarray(expected["logits"]), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("spec", [SPEC, resolve("v2-s", width=0.13, depth=0.1), resolve("condconv-b0-4e", width=0.13)])
+@pytest.mark.parametrize("name", ["x.h5", "x.weights.h5"])
+def test_keras_loads_weights_without_a_model(spec, name, tmp_path):
+    effnet_tf = pytest.importorskip("effnet_tf")
+    state = lively_state(spec)
+    report = converters.save_state(tmp_path / name, spec, state)
+    assert report.dialect == "effnet-keras"
+    model = effnet_tf.create_model(spec)
+    model.load_weights(tmp_path / name)
+    found = effnet_tf.read_state(model, spec)
+    assert found.keys() == state.keys()
+    assert all(found[key].tobytes() == state[key].tobytes() for key in state)
+    saved = tmp_path / f"again-{name}"
+    model.save_weights(saved) if name == "x.weights.h5" else model.save(saved)
+    with converters.open_checkpoint(saved, SourceOptions(spec=spec)) as checkpoint:
+        again = checkpoint.state()
+    assert all(again[key].tobytes() == state[key].tobytes() for key in state)
+
+
 def test_inspect_and_info(archive):
     assert info(archive).spec == SPEC
     found = inspect(archive)
@@ -172,11 +191,13 @@ def test_a_depth_that_no_variant_has(archive):
 
 def test_what_fits_may_be_said(archive):
     for options in (
-        SourceOptions(arch="b0"),
+        SourceOptions(arch="b0", width=0.13, depth=0.1),
         SourceOptions(width=0.13, num_classes=7, ema="never", dialect="effnet-keras"),
         SourceOptions(spec=SPEC),
     ):
-        assert load_network(archive, options=options).spec == SPEC
+        network = load_network(archive, options=options)
+        assert network.spec.blocks == SPEC.blocks
+        np.testing.assert_array_equal(network.state["stem.conv.kernel"], STATE["stem.conv.kernel"])
 
 
 @pytest.mark.parametrize(

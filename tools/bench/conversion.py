@@ -12,7 +12,14 @@ from bench.start import EFFNET
 from effnet_core import parameters, resolve
 
 HERE = Path(__file__).parent
-ENDINGS = {"safetensors": ".safetensors", "pth": ".pth", "npz": ".npz", "tensor bundle": ".ckpt"}
+ENDINGS = {
+    "safetensors": ".safetensors",
+    "pth": ".pth",
+    "npz": ".npz",
+    "Keras .h5": ".h5",
+    "Keras .weights.h5": ".weights.h5",
+    "tensor bundle": ".ckpt",
+}
 MB = 1_000_000
 
 SMALL_SECONDS = 0.6

@@ -67,7 +67,7 @@ def class_for(leaves: Mapping[str, int], *, beside_experts: bool) -> str | None:
 
     A matrix without a bias is a dense layer's, `beside_experts` a conditional convolution's.
     """
-    for name in reversed(LAYERS) if beside_experts else LAYERS:
+    for name in sorted(LAYERS, reverse=not beside_experts):
         if any(dict(variables) == dict(leaves) for variables in LAYERS[name]):
             return name
     return None

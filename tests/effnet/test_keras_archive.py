@@ -204,7 +204,7 @@ def test_what_fits_may_be_said(archive):
     ("options", "error"),
     [
         ({"ema": "always"}, EmaUnavailable),
-        ({"dialect": "official"}, CheckpointMismatch),
+        ({"dialect": "official"}, UnknownDialect),
         ({"dialect": "oficial"}, UnknownDialect),
     ],
 )

@@ -67,7 +67,10 @@ def class_for(leaves: Mapping[str, int], *, beside_experts: bool) -> str | None:
 
     A matrix without a bias is a dense layer's, `beside_experts` a conditional convolution's.
     """
-    for name in sorted(LAYERS, reverse=not beside_experts):
+    names = list(LAYERS)
+    if beside_experts:
+        names.reverse()  # conditional convolutions stand last
+    for name in names:
         if any(dict(variables) == dict(leaves) for variables in LAYERS[name]):
             return name
     return None

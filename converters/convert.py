@@ -136,7 +136,7 @@ def convert_checkpoint(
     _check_not_source(checkpoint, path)
     metadata = _metadata(checkpoint, dialect, plan)
     if layout.holds_companions and dialect.companions is not None:
-        metadata |= dialect.companions(checkpoint.spec)
+        metadata |= dialect.companions(plan.spec)
     work = _Work(checkpoint.reader, allow_non_finite=options.allow_non_finite)
     with writer_class(name)(path, tensors, metadata, overwrite=options.overwrite, sync=options.sync) as writer:
         places = _write_all(writer, plan.steps, work, progress)

@@ -7,10 +7,11 @@ has to do, or refuses.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isclose
 
-from converters.dialects.dialect import Dialect, PixelRange, Semantics
+from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
 from effnet_core import EffnetError, NetworkSpec, Padding, Preprocessing
 
 STORED_RECIPE = "stored-normalisation"
@@ -47,6 +48,11 @@ def understood(spec: NetworkSpec, dialect: Dialect) -> NetworkSpec:
     return replace(spec, preprocessing=normalised_by(spec.preprocessing, own.normalises))
 
 
+def configured(spec: NetworkSpec, dialect: Dialect, texts: Mapping[str, str]) -> Configured:
+    """The definition with what the dialect's own text files beside the weights, by name, say of it."""
+    return Configured(spec=spec) if dialect.configured is None else dialect.configured(spec, texts)
+
+
 def normalised_by(preprocessing: Preprocessing, pixels: PixelRange) -> Preprocessing:
     """The preprocessing with another normalisation; as it is where the two are the same but for float32's rounding."""
     pairs = zip((*preprocessing.mean, *preprocessing.scale), (*pixels.mean, *pixels.scale), strict=True)
@@ -77,6 +83,8 @@ def settle(spec: NetworkSpec, dialect: Dialect, *, accept_different_logits: bool
             f"momentum {1 - spec.norm.decay:.3g} and {1 - own.decay:.3g}). It matters in training only."
         )
     notes += _input_notes(spec, dialect, own)
+    if own.remark is not None:
+        notes.append(own.remark)
     return Settlement(
         spec=replace(spec, padding=own.padding, norm=replace(spec.norm, epsilon=own.epsilon)),
         notes=tuple(notes),

@@ -16,7 +16,7 @@ from converters.errors import UnreadableFile, UnsupportedFile, some_of
 from converters.formats import open_reader
 from converters.formats.base import Reader
 from converters.keras_normalisation import Stated, stated_normalisation
-from converters.meaning import normalised_by, pixel_formula, understood
+from converters.meaning import configured, normalised_by, pixel_formula, understood
 from converters.naming import Entry, table
 from converters.recognition import Recognised, is_of_network, normalisation_name, usual_name, variable_name
 from converters.stored_averages import choose_set
@@ -170,8 +170,9 @@ def _network(
         return spec, (f"The architecture is {spec.name}, as the definition in the file says.",)
     found = find_architecture(recognised, shapes, _wish(options))
     dialect = recognised.dialect
-    spec = understood(found.spec, dialect)
-    notes = [found.note]
+    said = configured(understood(found.spec, dialect), dialect, reader.metadata)
+    spec = said.spec
+    notes = [found.note, *said.notes]
     if options.dialect is None and dialect.caution is not None:
         notes.append(dialect.caution)
     if options.recipe is not None:
@@ -182,6 +183,9 @@ def _network(
     elif stated is not None:
         spec = replace(spec, preprocessing=found.spec.preprocessing)
         notes += [stated.note, _assumed(found.spec)]
+    elif said.pixels is not None:
+        spec = replace(spec, preprocessing=normalised_by(spec.preprocessing, said.pixels))
+        notes.append(f"Images are normalised as the files beside the weights say: {pixel_formula(said.pixels)}.")
     elif (own := dialect.meaning(spec.name)) is not None and own.normalises is not None:
         notes.append(f"Images are normalised as {dialect.title} does: {pixel_formula(own.normalises)}.")
     else:

@@ -123,6 +123,8 @@ def usual_name(dialect: Dialect, name: str, *, scope: str) -> str:
         layer = template.format(scope=scope) + dialect.separator
         if name.startswith(layer):
             return dialect.layers[part].format(scope=scope) + dialect.separator + name.removeprefix(layer)
+    if dialect.omissible is not None and pattern(dialect).fullmatch(dialect.omissible + name):
+        return dialect.omissible + name
     leaf = dialect.depthwise_alternative
     if leaf is not None and name.endswith(leaf) and _other_depthwise(dialect).fullmatch(name):
         return name.removesuffix(leaf) + dialect.leaves[Role.DEPTHWISE]
@@ -148,14 +150,16 @@ def is_of_network(dialect: Dialect, name: str) -> bool:
 def pattern(dialect: Dialect) -> re.Pattern[str]:
     """One expression that matches the name of every tensor that the dialect can name."""
     layers = {*dialect.layers.values(), *dialect.alternatives.values(), *_block_templates(dialect)}
-    return _expression(layers, re.escape(dialect.separator) + _any_of(dialect.leaves.values()))
+    return _expression(
+        _with_shortened(dialect, layers), re.escape(dialect.separator) + _any_of(dialect.leaves.values())
+    )
 
 
 @cache
 def inside(dialect: Dialect) -> re.Pattern[str]:
     """Matches what begins as the names of a block do, where an unknown tensor would change the network."""
     starts = {template[: _end_of_place(template)] for template in _block_templates(dialect)} - {""}
-    return _expression(starts, r"(?![a-z0-9]).*")
+    return _expression(_with_shortened(dialect, starts), r"(?![a-z0-9]).*")
 
 
 @cache
@@ -167,6 +171,13 @@ def _other_depthwise(dialect: Dialect) -> re.Pattern[str]:
 @cache
 def _block_templates(dialect: Dialect) -> frozenset[str]:
     return frozenset(template for parts in dialect.blocks.values() for template in parts.values())
+
+
+def _with_shortened(dialect: Dialect, templates: set[str]) -> set[str]:
+    """The templates, and those without what some files leave out."""
+    if dialect.omissible is None:
+        return templates
+    return templates | {template.removeprefix(dialect.omissible) for template in templates}
 
 
 def _end_of_place(template: str) -> int:

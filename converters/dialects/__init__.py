@@ -8,6 +8,7 @@ from converters.dialects.dlfip import DLFIP
 from converters.dialects.efficientnet_pytorch import EFFICIENTNET_PYTORCH
 from converters.dialects.effnet_keras import EFFNET_KERAS
 from converters.dialects.effnet_torch import EFFNET_TORCH
+from converters.dialects.huggingface import HUGGINGFACE
 from converters.dialects.keras_applications import KERAS_APPLICATIONS, KERAS_APPLICATIONS_V2
 from converters.dialects.keras_hub import KERAS_HUB
 from converters.dialects.native import NATIVE
@@ -30,6 +31,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
             TIMM,
             TIMM_SYMMETRIC,
             TORCHVISION,
+            HUGGINGFACE,
             DLFIP,
             KERAS_APPLICATIONS,
             KERAS_APPLICATIONS_V2,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import ceil
-from typing import Any, cast
+from typing import Any
 
 from effnet_core import (
     Activation,
@@ -29,12 +29,9 @@ from effnet_core import (
 )
 from effnet_core.variants import VARIANTS
 
-_RESAMPLE = {Interpolation.BILINEAR: 2, Interpolation.BICUBIC: 3}
+RESAMPLE = {Interpolation.BILINEAR: 2, Interpolation.BICUBIC: 3}
 """Numbers of Pillow's filters."""
 _HEAD = 1280
-_LARGEST_NUMBER = 1e6
-_USUAL_LABELS = 2
-"""Classes of a configuration that names none."""
 
 
 class NoConfig(EffnetError):
@@ -107,7 +104,7 @@ def to_preprocessor_config(spec: NetworkSpec) -> dict[str, Any]:
         "image_processor_type": "EfficientNetImageProcessor",
         "do_resize": True,
         "size": square,
-        "resample": _RESAMPLE[rule.interpolation],
+        "resample": RESAMPLE[rule.interpolation],
         "do_center_crop": False,
         "crop_size": square,
         "do_rescale": True,
@@ -178,54 +175,3 @@ def _drop_connect_rate(spec: NetworkSpec) -> float:
     """The rate that the network would reach after its last block."""
     count = len(spec.blocks)
     return round(spec.blocks[-1].drop_connect_rate * count / (count - 1), 12) if count > 1 else 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConfigHints:
-    """What a `config.json` of transformers' EfficientNet says; None where it says nothing that makes sense."""
-
-    width: float | None
-    depth: float | None
-    num_classes: int
-    in_channels: int | None
-    resolution: int | None
-    """Side of the square input in pixels."""
-    epsilon: float | None
-    dropout_rate: float | None
-
-
-def read_config(text: str) -> ConfigHints | None:
-    """The configuration in a text; None for anything else than that of an EfficientNet. Raises nothing."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(document, dict):
-        return None
-    fields = cast("dict[str, Any]", document)
-    if fields.get("model_type") != "efficientnet":
-        return None
-    labels = fields.get("id2label")
-    return ConfigHints(
-        width=_number(fields.get("width_coefficient")),
-        depth=_number(fields.get("depth_coefficient")),
-        num_classes=len(cast("dict[str, Any]", labels)) if isinstance(labels, dict) else _labels(fields),
-        in_channels=_whole(fields.get("num_channels")),
-        resolution=_whole(fields.get("image_size")),
-        epsilon=_number(fields.get("batch_norm_eps")),
-        dropout_rate=_number(fields.get("dropout_rate")),
-    )
-
-
-def _labels(fields: Mapping[str, Any]) -> int:
-    return _whole(fields.get("num_labels")) or _USUAL_LABELS
-
-
-def _number(value: object) -> float | None:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return float(value) if 0 < value < _LARGEST_NUMBER else None
-
-
-def _whole(value: object) -> int | None:
-    return value if type(value) is int and 0 < value < 1 << 31 else None

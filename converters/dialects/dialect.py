@@ -54,6 +54,8 @@ class Semantics:
     """Of batch normalisation, as in `effnet_core.Norm`; None: as the network's definition says."""
     normalises: PixelRange | None = None
     """Built into its model; None: the caller does it, or tensors of the file say it (`Dialect.normalisation`)."""
+    remark: str | None = None
+    """What somebody has to know who computes with that network; told when weights are written for it."""
     variants: frozenset[str] | None = None
     """The networks of which this is true; None: all others."""
 
@@ -68,6 +70,17 @@ class StoredNormalisation:
     variance: str
     count: str
     """An integer scalar beside them, of which inference makes no use; written as zero."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configured:
+    """A network with what text files beside its weights say about it."""
+
+    spec: NetworkSpec
+    pixels: PixelRange | None = None
+    """What they say of the input normalisation, None where they say nothing."""
+    notes: tuple[str, ...] = ()
+    """What was found, a sentence each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +120,8 @@ class Dialect:
     experts' kernels, those of one kernel before it is flattened."""
     families: frozenset[Family] | None = None
     """Families of networks that the dialect's project has; None: all."""
+    omissible: str | None = None
+    """What some files leave out where names begin with it; read, always written."""
     depthwise_alternative: str | None = None
     """A second leaf that some files have for depthwise kernels; read, never written."""
     ignorable: tuple[Ignorable, ...] = ()
@@ -117,6 +132,9 @@ class Dialect:
     companions: Callable[[NetworkSpec], Mapping[str, str]] | None = None
     """The text files, by name, that the project keeps beside the weights of a network in a folder; None: it keeps none.
     Raises an `EffnetError` for a network that they cannot describe."""
+    configured: Callable[[NetworkSpec, Mapping[str, str]], Configured] | None = None
+    """The network with what the project's own text files say, given by name; None: it keeps none. Raises nothing: what
+    makes no sense there is passed over."""
     hint: str | None = None
     """A regular expression for text beside the tensors (a configuration) that tells files of the dialect from those of
     another one with the same names."""

@@ -4,7 +4,7 @@ import pytest
 from converters import DIALECTS, SeveralNetworks, SourceOptions, UnknownDialect
 from converters.naming import Unnamed, table
 from converters.recognition import pattern
-from effnet_core import VARIANTS, CheckpointMismatch, Family, resolve
+from effnet_core import VARIANTS, CheckpointMismatch, Family, resolve, without_classifier
 from tests.converters.memory import equal, in_dialect, opened
 from tests.converters.resnet import resnet50
 from tests.lively import lively_state
@@ -29,6 +29,7 @@ NAMES = {
         "stem.conv.weight",
         "features.0.0.weight",
         "features.stem_conv.0.weight",
+        "efficientnet.embeddings.convolution.weight",
     ),
     "blocks.0.depthwise.conv.kernel": (
         "efficientnet-b0/blocks_0/depthwise_conv2d/depthwise_kernel",
@@ -36,6 +37,7 @@ NAMES = {
         "blocks.0.depthwise.conv.weight",
         "features.1.0.block.0.0.weight",
         "features.1a.block.dwconv.0.weight",
+        "efficientnet.encoder.blocks.0.depthwise_conv.depthwise_conv.weight",
     ),
     "blocks.0.depthwise.norm.mean": (
         "efficientnet-b0/blocks_0/tpu_batch_normalization/moving_mean",
@@ -43,6 +45,7 @@ NAMES = {
         "blocks.0.depthwise.norm.running_mean",
         "features.1.0.block.0.1.running_mean",
         "features.1a.block.dwconv.1.running_mean",
+        "efficientnet.encoder.blocks.0.depthwise_conv.depthwise_norm.running_mean",
     ),
     "blocks.0.project.conv.kernel": (
         "efficientnet-b0/blocks_0/conv2d/kernel",
@@ -50,6 +53,7 @@ NAMES = {
         "blocks.0.project.conv.weight",
         "features.1.0.block.2.0.weight",
         "features.1a.block.project_conv.0.weight",
+        "efficientnet.encoder.blocks.0.projection.project_conv.weight",
     ),
     "blocks.0.project.norm.gamma": (
         "efficientnet-b0/blocks_0/tpu_batch_normalization_1/gamma",
@@ -57,6 +61,7 @@ NAMES = {
         "blocks.0.project.norm.weight",
         "features.1.0.block.2.1.weight",
         "features.1a.block.project_conv.1.weight",
+        "efficientnet.encoder.blocks.0.projection.project_bn.weight",
     ),
     "blocks.1.expand.norm.beta": (
         "efficientnet-b0/blocks_1/tpu_batch_normalization/beta",
@@ -64,6 +69,7 @@ NAMES = {
         "blocks.1.expand.norm.bias",
         "features.2.0.block.0.1.bias",
         "features.2a.block.expand_conv.1.bias",
+        "efficientnet.encoder.blocks.1.expansion.expand_bn.bias",
     ),
     "blocks.1.depthwise.norm.variance": (
         "efficientnet-b0/blocks_1/tpu_batch_normalization_1/moving_variance",
@@ -71,6 +77,7 @@ NAMES = {
         "blocks.1.depthwise.norm.running_var",
         "features.2.0.block.1.1.running_var",
         "features.2a.block.dwconv.1.running_var",
+        "efficientnet.encoder.blocks.1.depthwise_conv.depthwise_norm.running_var",
     ),
     "blocks.1.squeeze_excite.reduce.bias": (
         "efficientnet-b0/blocks_1/se/conv2d/bias",
@@ -78,6 +85,7 @@ NAMES = {
         "blocks.1.squeeze_excite.reduce.bias",
         "features.2.0.block.2.fc1.bias",
         "features.2a.block.se.fc1.bias",
+        "efficientnet.encoder.blocks.1.squeeze_excite.reduce.bias",
     ),
     "blocks.1.squeeze_excite.expand.kernel": (
         "efficientnet-b0/blocks_1/se/conv2d_1/kernel",
@@ -85,6 +93,7 @@ NAMES = {
         "blocks.1.squeeze_excite.expand.weight",
         "features.2.0.block.2.fc2.weight",
         "features.2a.block.se.fc2.weight",
+        "efficientnet.encoder.blocks.1.squeeze_excite.expand.weight",
     ),
     "blocks.1.project.conv.kernel": (
         "efficientnet-b0/blocks_1/conv2d_1/kernel",
@@ -92,6 +101,7 @@ NAMES = {
         "blocks.1.project.conv.weight",
         "features.2.0.block.3.0.weight",
         "features.2a.block.project_conv.0.weight",
+        "efficientnet.encoder.blocks.1.projection.project_conv.weight",
     ),
     "blocks.15.project.conv.kernel": (
         "efficientnet-b0/blocks_15/conv2d_1/kernel",
@@ -99,6 +109,7 @@ NAMES = {
         "blocks.15.project.conv.weight",
         "features.7.0.block.3.0.weight",
         "features.7a.block.project_conv.0.weight",
+        "efficientnet.encoder.blocks.15.projection.project_conv.weight",
     ),
     "head.norm.mean": (
         "efficientnet-b0/head/tpu_batch_normalization/moving_mean",
@@ -106,6 +117,7 @@ NAMES = {
         "head.norm.running_mean",
         "features.8.1.running_mean",
         "features.top.1.running_mean",
+        "efficientnet.encoder.top_bn.running_mean",
     ),
     "classifier.kernel": (
         "efficientnet-b0/head/dense/kernel",
@@ -113,9 +125,17 @@ NAMES = {
         "classifier.weight",
         "classifier.1.weight",
         "classifier.1.weight",
+        "classifier.weight",
     ),
 }
-NAMED = ("official", "efficientnet-pytorch", "effnet-torch", "torchvision", "deep-learning-for-image-processing")
+NAMED = (
+    "official",
+    "efficientnet-pytorch",
+    "effnet-torch",
+    "torchvision",
+    "deep-learning-for-image-processing",
+    "huggingface",
+)
 """The dialects of these names."""
 
 
@@ -174,6 +194,30 @@ def test_the_second_name_of_the_classifier_is_read() -> None:
     assert equal(opened(renamed).state(), state)
 
 
+def test_the_classifier_of_a_network_without_dropout_is_read() -> None:
+    state = lively_state(NARROW)
+    arrays = in_dialect("deep-learning-for-image-processing", NARROW, state)
+    renamed = {name.replace("classifier.1.", "classifier.0."): array for name, array in arrays.items()}
+    assert renamed.keys() != arrays.keys()
+    assert equal(opened(renamed).state(), state)
+
+
+@pytest.mark.parametrize("prefix", ["", "model."])
+@pytest.mark.parametrize("has_classifier", [True, False])
+def test_names_that_leave_out_the_network_are_read(prefix: str, has_classifier: bool) -> None:
+    """As EfficientNetModel of transformers writes them, which has no classifier."""
+    network = NARROW if has_classifier else without_classifier(NARROW)
+    state = lively_state(network)
+    arrays = in_dialect("huggingface", network, state)
+    short = {prefix + name.removeprefix("efficientnet."): array for name, array in arrays.items()}
+    found = opened(short)
+    assert found.dialect.name == "huggingface"
+    assert equal(found.state(), state)
+    with pytest.raises(CheckpointMismatch) as caught:
+        opened(short | {f"{prefix}encoder.blocks.1.attention.weight": np.zeros(3, np.float32)})
+    assert caught.value.unexpected == (f"{prefix}encoder.blocks.1.attention.weight",)
+
+
 @pytest.mark.parametrize("canonical", NAMES)
 def test_names(canonical: str) -> None:
     found = []
@@ -188,6 +232,7 @@ UNKNOWN = {
     "efficientnet-pytorch": (Family.EDGETPU, Family.CONDCONV, Family.V2),
     "official-object": (Family.CONDCONV,),
     "torchvision": (Family.LITE, Family.EDGETPU, Family.CONDCONV),
+    "huggingface": (Family.LITE, Family.EDGETPU, Family.CONDCONV, Family.V2),
     "deep-learning-for-image-processing": (Family.LITE, Family.EDGETPU, Family.CONDCONV, Family.V2),
     # Families that a dialect's project does not have.
     "keras-applications": (Family.LITE, Family.EDGETPU, Family.CONDCONV, Family.V2),
@@ -242,7 +287,7 @@ def test_a_state_survives_each_dialect_bit_for_bit(dialect: str, family: Family)
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model.backbone.", "encoder."])
-@pytest.mark.parametrize("dialect", ["efficientnet-pytorch", "timm", "effnet-torch"])
+@pytest.mark.parametrize("dialect", ["efficientnet-pytorch", "timm", "torchvision", "huggingface", "effnet-torch"])
 def test_wrappers_and_enclosing_modules_are_seen_through(prefix: str, dialect: str) -> None:
     state = lively_state(NARROW)
     arrays = in_dialect(dialect, NARROW, state)

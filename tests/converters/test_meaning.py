@@ -1,5 +1,6 @@
 """What a conversion does where the target's own network pads, divides or normalises otherwise."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,15 @@ def test_an_epsilon_is_made_up_for_and_comes_back_bit_for_bit(tmp_path: Path) ->
     with open_checkpoint(tmp_path / "back.npz") as checkpoint:
         assert checkpoint.spec == SYMMETRIC
         assert equal(checkpoint.state(), STATE)
+
+
+def test_a_configuration_has_the_epsilon_of_the_weights_beside_it(tmp_path: Path) -> None:
+    spec = resolve("b0", width=0.38, depth=0.3, num_classes=10)
+    save_state(tmp_path / "s.npz", replace(spec, norm=Norm(epsilon=1e-2, decay=0.99)), lively_state(spec), sync=False)
+    report = convert(tmp_path / "s.npz", tmp_path / "m", to="huggingface", to_format="hf-folder", sync=False)
+    assert any("other sizes of its input give other logits" in note for note in report.notes)
+    assert any("Added 0.009 to every running variance" in note for note in report.notes)
+    assert json.loads((tmp_path / "m" / "config.json").read_text())["batch_norm_eps"] == 1e-3
 
 
 def test_variances_that_were_trained_since_are_taken_as_they_are(tmp_path: Path) -> None:

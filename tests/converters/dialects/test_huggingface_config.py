@@ -7,7 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from converters.dialects._huggingface_config import NoConfig, companions, depthwise_padding, read_config, to_config
+from converters.dialects._huggingface_config import NoConfig, companions, depthwise_padding, to_config
+from converters.dialects._huggingface_reading import configured
+from converters.dialects.dialect import Configured
+from converters.meaning import normalised_by
 from effnet_core import NetworkSpec, Norm, Pooling, resolve
 
 CLASSIFIER = resolve("b0").classifier
@@ -45,15 +48,21 @@ def test_what_is_written_is_read() -> None:
     spec = resolve("b0", width=0.5, depth=0.5, num_classes=7, in_channels=4, resolution=96, dropout_rate=0.3)
     spec = replace(spec, norm=Norm(epsilon=1e-5, decay=0.9))
     files = companions(spec)
-    hints = read_config(files["config.json"])
-    assert hints is not None
-    assert (hints.width, hints.depth, hints.num_classes, hints.in_channels) == (0.5, 0.5, 7, 4)
-    assert (hints.resolution, hints.epsilon, hints.dropout_rate) == (96, 1e-5, 0.3)
-    assert json.loads(files["config.json"])["batch_norm_momentum"] == 0.1
+    config = json.loads(files["config.json"])
+    assert (config["num_channels"], len(config["id2label"]), config["batch_norm_momentum"]) == (4, 7, 0.1)
     prepared = json.loads(files["preprocessor_config.json"])
     assert prepared["image_mean"] == pytest.approx([0.485, 0.456, 0.406])
     assert prepared["image_std"] == pytest.approx([0.229, 0.224, 0.225])
     assert prepared["include_top"] is False
+    found = configured(resolve("b0", width=0.5, depth=0.5, num_classes=7, in_channels=4), files)
+    assert found.notes == ()
+    assert found.pixels is not None
+    assert normalised_by(spec.preprocessing, found.pixels) == spec.preprocessing
+    uncropped = replace(spec.preprocessing, crop_padding=None)
+    classifier = replace(found.spec.classifier, dropout_rate=0.3)
+    assert found.spec == replace(
+        found.spec, preprocessing=uncropped, norm=Norm(epsilon=1e-5, decay=0.99), classifier=classifier
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,17 +82,74 @@ def test_networks_that_it_cannot_describe(spec: NetworkSpec, message: str) -> No
         companions(spec)
 
 
+PUBLISHED_PROCESSOR = {  # google/efficientnet-b0
+    "crop_size": {"height": 289, "width": 289},
+    "do_center_crop": False,
+    "do_normalize": True,
+    "do_rescale": True,
+    "do_resize": True,
+    "image_mean": [0.485, 0.456, 0.406],
+    "image_processor_type": "EfficientNetImageProcessor",
+    "image_std": [0.47853944, 0.4732864, 0.47434163],
+    "include_top": True,
+    "resample": 0,
+    "rescale_factor": 0.00392156862745098,
+    "rescale_offset": False,
+    "size": {"height": 224, "width": 224},
+}
+
+
+def _said(processor: dict[str, object], config: dict[str, object] | None = None) -> Configured:
+    texts = {"preprocessor_config.json": json.dumps(PUBLISHED_PROCESSOR | processor)}
+    if config is not None:
+        texts["config.json"] = json.dumps({"model_type": "efficientnet"} | config)
+    return configured(resolve("b1"), texts)
+
+
+def test_the_published_processor_divides_twice() -> None:
+    found = _said({})
+    assert found.pixels is not None
+    assert normalised_by(resolve("b1").preprocessing, found.pixels) == resolve("b1").preprocessing
+    assert found.spec.preprocessing.resolution == 224
+    assert any("divides pixels twice" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("processor", "mean", "scale"),
+    [
+        ({"include_top": False}, 0.485 * 255, 0.47853944 * 255),
+        ({"include_top": False, "rescale_offset": True, "image_mean": [0, 0, 0]}, 255, 0.47853944 * 255),
+        ({"include_top": False, "do_rescale": False}, 0.485, 0.47853944),
+        ({"include_top": False, "do_normalize": False}, 0, 255),
+        ({"do_normalize": False}, 0, 0.47853944 * 255),
+        ({"include_top": False, "image_mean": 0.5, "image_std": 0.5}, 127.5, 127.5),
+    ],
+)
+def test_what_a_processor_does_to_pixels(processor: dict[str, object], mean: float, scale: float) -> None:
+    pixels = _said(processor).pixels
+    assert pixels is not None
+    assert (pixels.mean[0], pixels.scale[0]) == pytest.approx((mean, scale))
+
+
+@pytest.mark.parametrize(("image_size", "padded", "warned"), [(240, [16], False), (240, [], True), (300, [16], True)])
+def test_blocks_that_transformers_pads_wrongly_are_told(image_size: int, padded: list[int], warned: bool) -> None:
+    size = {"height": 240, "width": 240}
+    found = _said({"size": size}, {"image_size": image_size, "depthwise_padding": padded})
+    assert any("transformers' own model gives other logits" in note for note in found.notes) is warned
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "[", "[]", "{}", "null", '{"model_type": "resnet"}', "[" * 100_000, '{"model_type": 1}', "9" * 5000],
 )
 def test_other_texts_say_nothing(text: str) -> None:
-    assert read_config(text) is None
+    texts = dict.fromkeys(("config.json", "preprocessor_config.json"), text)
+    assert configured(resolve("b0"), texts) == Configured(spec=resolve("b0"))
 
 
 def test_fields_that_make_no_sense_are_not_taken() -> None:
-    fields = {"width_coefficient": "2", "depth_coefficient": True, "image_size": [600, 600], "num_channels": -3}
-    hints = read_config(json.dumps({"model_type": "efficientnet", "batch_norm_eps": 1e999, "id2label": 3} | fields))
-    assert hints is not None
-    assert (hints.width, hints.depth, hints.resolution, hints.in_channels, hints.epsilon) == (None,) * 5
-    assert hints.num_classes == 2
+    config = {"image_size": [600, 600], "batch_norm_eps": 1e999, "dropout_rate": 1, "depthwise_padding": ["1"]}
+    size = {"height": -1, "width": True}
+    for processor in ({"image_mean": [1, 2]}, {"image_std": [0, 1, 1]}, {"rescale_factor": "2"}):
+        found = _said({"size": size, "include_top": False} | processor, config)
+        assert found == Configured(spec=resolve("b1"))

@@ -1,0 +1,108 @@
+"""What `config.json` and `preprocessor_config.json` of transformers say about the network beside them.
+
+Widths, repeats and classes follow from the weights themselves. What these do not tell is here: the epsilon, the size of
+the input and how its pixels are normalised. Sources as in `_huggingface_config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from converters.dialects._huggingface_config import RESAMPLE, depthwise_padding
+from converters.dialects._json_fields import (
+    Fields,
+    as_fields,
+    fields_of,
+    flag,
+    number,
+    three_numbers,
+    whole,
+    whole_numbers,
+)
+from converters.dialects.dialect import Configured, PixelRange
+from effnet_core import NetworkSpec
+
+_IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and deviation of transformers' EfficientNetImageProcessor where its file names none."""
+_INTERPOLATIONS = {filter_number: interpolation for interpolation, filter_number in RESAMPLE.items()}
+
+
+def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
+    """The network with what transformers' files, by name, say of it."""
+    config = fields_of(texts.get("config.json"))
+    notes: list[str] = []
+    if config is not None and config.get("model_type") == "efficientnet":
+        spec = _with_config(spec, config)
+    else:
+        config = None
+    prepared = fields_of(texts.get("preprocessor_config.json"))
+    pixels = None
+    if prepared is not None and str(prepared.get("image_processor_type")).startswith("EfficientNet"):
+        spec, pixels = _with_size(spec, prepared), _pixels(prepared)
+        if pixels is not None and flag(prepared.get("include_top"), default=True):
+            notes.append("preprocessor_config.json divides pixels twice by its image_std (include_top): both are one.")
+    if config is not None:
+        notes += _padding_notes(spec, config)
+    return Configured(spec=spec, pixels=pixels, notes=tuple(notes))
+
+
+def _with_config(spec: NetworkSpec, config: Fields) -> NetworkSpec:
+    epsilon = number(config.get("batch_norm_eps"))
+    if epsilon is not None:
+        spec = replace(spec, norm=replace(spec.norm, epsilon=epsilon))
+    resolution = whole(config.get("image_size"))
+    if resolution is not None:
+        spec = replace(spec, preprocessing=replace(spec.preprocessing, resolution=resolution))
+    rate = number(config.get("dropout_rate"), above=-1.0)
+    if spec.classifier is not None and rate is not None and 0 <= rate < 1:
+        spec = replace(spec, classifier=replace(spec.classifier, dropout_rate=rate))
+    return spec
+
+
+def _with_size(spec: NetworkSpec, prepared: Fields) -> NetworkSpec:
+    """With the size to which the whole image is squeezed; a crop that follows it has no counterpart here."""
+    rule = spec.preprocessing
+    size = as_fields(prepared.get("size")) or {}
+    height, width = whole(size.get("height")), whole(size.get("width"))
+    if height is None or height != width or flag(prepared.get("do_center_crop"), default=False):
+        return spec
+    resample = prepared.get("resample")
+    interpolation = _INTERPOLATIONS.get(resample, rule.interpolation) if type(resample) is int else rule.interpolation
+    return replace(spec, preprocessing=replace(rule, resolution=height, crop_padding=None, interpolation=interpolation))
+
+
+def _pixels(prepared: Fields) -> PixelRange | None:
+    """The normalisation of pixels in 0..255 that its steps amount to: times a factor, minus an offset, minus the mean,
+    over the deviation, and for classifiers over the deviation once more.
+    """
+    factor: float | None = 1.0
+    offset = 0.0
+    if flag(prepared.get("do_rescale"), default=True):
+        factor = number(prepared.get("rescale_factor", 1 / 255))
+        offset = float(flag(prepared.get("rescale_offset"), default=False))
+    mean: tuple[float, float, float] | None = (0.0, 0.0, 0.0)
+    deviation: tuple[float, float, float] | None = (1.0, 1.0, 1.0)
+    given = three_numbers(prepared.get("image_std", list(_IMAGENET[1])), above=0.0)
+    if flag(prepared.get("do_normalize"), default=True):
+        mean, deviation = three_numbers(prepared.get("image_mean", list(_IMAGENET[0]))), given
+    if factor is None or mean is None or deviation is None or given is None:
+        return None
+    if flag(prepared.get("include_top"), default=True):
+        red, green, blue = (one * other for one, other in zip(deviation, given, strict=True))
+        deviation = red, green, blue
+    red, green, blue = ((one + offset) / factor for one in mean)
+    scale_red, scale_green, scale_blue = (one / factor for one in deviation)
+    return PixelRange(mean=(red, green, blue), scale=(scale_red, scale_green, scale_blue))
+
+
+def _padding_notes(spec: NetworkSpec, config: Fields) -> list[str]:
+    padded = whole_numbers(config.get("depthwise_padding"))
+    resolution = whole(config.get("image_size")) or spec.preprocessing.resolution
+    expected = depthwise_padding(replace(spec, preprocessing=replace(spec.preprocessing, resolution=resolution)))
+    if padded is None or (padded == expected and resolution == spec.preprocessing.resolution):
+        return []
+    return [
+        f"config.json has the depthwise_padding {padded}; SAME padding of {spec.preprocessing.resolution} pixels needs "
+        f"{depthwise_padding(spec)}. Where they differ, transformers' own model gives other logits than this network."
+    ]

@@ -1,0 +1,64 @@
+"""Fields of JSON texts that lie beside weights: None wherever a field is not what is looked for. Nothing raises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+_LARGEST_NUMBER = 1e6
+
+Fields = Mapping[str, Any]
+
+
+def fields_of(text: str | None) -> Fields | None:
+    """The object in a text; None for anything else."""
+    try:
+        document = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+    return as_fields(document)
+
+
+def as_fields(value: object) -> Fields | None:
+    """An object inside another one."""
+    return cast("Fields", value) if isinstance(value, dict) else None
+
+
+def number(value: object, *, above: float = 0.0) -> float | None:
+    """A finite number of sensible size, more than `above`."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if above < value < _LARGEST_NUMBER else None
+
+
+def whole(value: object) -> int | None:
+    """A whole number from 1 on."""
+    return value if type(value) is int and 0 < value < 1 << 31 else None
+
+
+def flag(value: object, *, default: bool) -> bool:
+    """True or false; the default for anything else."""
+    return value if isinstance(value, bool) else default
+
+
+def three_numbers(value: object, *, above: float = -_LARGEST_NUMBER) -> tuple[float, float, float] | None:
+    """One number for each of the channels red, green and blue, or one for all."""
+    if not isinstance(value, list):
+        one = number(value, above=above)
+        return None if one is None else (one, one, one)
+    found = [number(item, above=above) for item in cast("list[object]", value)]
+    match found:
+        case [float() as red, float() as green, float() as blue]:
+            return red, green, blue
+        case _:
+            return None
+
+
+def whole_numbers(value: object) -> list[int] | None:
+    """A list of whole numbers from 0 on."""
+    if not isinstance(value, list):
+        return None
+    items = cast("list[object]", value)
+    found = [item for item in items if type(item) is int and item >= 0]
+    return found if len(found) == len(items) else None

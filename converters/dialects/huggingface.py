@@ -1,0 +1,73 @@
+"""Names of transformers' EfficientNet, which it has for V1 alone.
+
+The classifier stands beside the network, whose names begin with `efficientnet.`; EfficientNetModel, which has no
+classifier, leaves that out. Its convolutions pad as TensorFlow does at the resolution of its configuration
+(`depthwise_padding` lists the blocks that meet an odd side there), and wrongly at others.
+
+Source: transformers/models/efficientnet/modeling_efficientnet.py, version 5.23.
+"""
+
+from types import MappingProxyType
+
+from converters.dialects._huggingface_config import companions
+from converters.dialects._huggingface_reading import configured
+from converters.dialects.dialect import (
+    MBCONV,
+    MBCONV_PLAIN,
+    TORCH_AXES,
+    TORCH_LEAVES,
+    Dialect,
+    Ignorable,
+    Semantics,
+)
+from effnet_core import Family, Padding
+
+_NETWORK = "efficientnet."
+_BLOCK = f"{_NETWORK}encoder.blocks.{{index}}"
+_EXPAND = {
+    "expand.conv": f"{_BLOCK}.expansion.expand_conv",
+    "expand.norm": f"{_BLOCK}.expansion.expand_bn",
+}
+_PLAIN = {
+    "depthwise.conv": f"{_BLOCK}.depthwise_conv.depthwise_conv",
+    "depthwise.norm": f"{_BLOCK}.depthwise_conv.depthwise_norm",
+    "squeeze_excite.reduce": f"{_BLOCK}.squeeze_excite.reduce",
+    "squeeze_excite.expand": f"{_BLOCK}.squeeze_excite.expand",
+    "project.conv": f"{_BLOCK}.projection.project_conv",
+    "project.norm": f"{_BLOCK}.projection.project_bn",
+}
+
+HUGGINGFACE = Dialect(
+    name="huggingface",
+    title="transformers",
+    families=frozenset({Family.V1}),
+    layers=MappingProxyType(
+        {
+            "stem.conv": f"{_NETWORK}embeddings.convolution",
+            "stem.norm": f"{_NETWORK}embeddings.batchnorm",
+            "head.conv": f"{_NETWORK}encoder.top_conv",
+            "head.norm": f"{_NETWORK}encoder.top_bn",
+            "classifier": "classifier",
+        }
+    ),
+    blocks=MappingProxyType({MBCONV: _EXPAND | _PLAIN, MBCONV_PLAIN: _PLAIN}),
+    separator=".",
+    leaves=TORCH_LEAVES,
+    axes=TORCH_AXES,
+    omissible=_NETWORK,
+    ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
+    norm_counter="num_batches_tracked",
+    companions=companions,
+    configured=configured,
+    hint=r'"model_type": *"efficientnet"',
+    semantics=(
+        Semantics(
+            padding=Padding.SAME,
+            epsilon=1e-3,
+            remark=(
+                "transformers pads as TensorFlow does only at the resolution of config.json: other sizes of its input "
+                "give other logits."
+            ),
+        ),
+    ),
+)

@@ -11,7 +11,7 @@ import effnet
 from effnet.cli.fetch import fetch_source
 from effnet.cli.output import megabytes, say, say_json
 from effnet.cli.progress import byte_progress
-from effnet.cli.sources import SourceFlags, with_source_flags
+from effnet.cli.sources import DIALECT_NAMES, SourceFlags, with_source_flags
 
 if TYPE_CHECKING:
     from converters import ConversionReport
@@ -28,7 +28,7 @@ def convert(
         str | None,
         typer.Option(
             metavar="DIALECT",
-            help="Names to write: native, effnet-torch, official, official-object, efficientnet-pytorch.",
+            help=f"Names to write: {DIALECT_NAMES}.",
         ),
     ] = None,
     to_format: Annotated[

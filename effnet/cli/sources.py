@@ -94,6 +94,12 @@ class _Flag:
     help: str
 
 
+DIALECT_NAMES = (
+    "native, effnet-torch, effnet-keras, official, official-object, efficientnet-pytorch, timm, timm-symmetric, "
+    "torchvision, huggingface, deep-learning-for-image-processing, keras-applications, keras-applications-v2, qubvel, "
+    "keras-hub"
+)
+"""For the help; the registry itself is not loaded for it."""
 _FLAGS = (
     _Flag(
         field="format",
@@ -108,7 +114,7 @@ _FLAGS = (
         flag="from",
         kind=str,
         metavar="DIALECT",
-        help="Naming of its tensors: native, effnet-torch, official, official-object, efficientnet-pytorch.",
+        help=f"Naming of its tensors: {DIALECT_NAMES}.",
     ),
     _Flag(field="arch", flag="arch", kind=str, metavar="VARIANT", help="The network, such as b0 or lite0."),
     _Flag(field="width", flag="width", kind=float, metavar="X", help="Width coefficient of a network of other width."),

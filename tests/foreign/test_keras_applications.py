@@ -1,0 +1,118 @@
+"""The logits of keras.applications (Keras 3.15), V1 and V2, both ways, in every kind of file that Keras writes.
+
+Its networks take pixels and normalise them; ours are given what the definition of the file that was read says.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import effnet
+from converters import SourceOptions, save_state
+from effnet.backends import Network as OurNetwork
+from effnet.choices import Backend
+from tests.foreign.comparison import check_back, check_controls, check_names, check_there, our_logits, too_far
+from tests.foreign.judge import SIZES, Judge, Made, Network, judging, narrow
+
+KINDS = (".keras", ".weights.h5", ".h5", "legacy weights")
+NARROW = {
+    "EfficientNetB0": narrow("EfficientNetB0"),
+    "EfficientNetV2B0": narrow("EfficientNetV2B0"),
+    "EfficientNetV2S": narrow("EfficientNetV2S", width=0.5, depth=0.25),
+}
+PUBLISHED = {
+    "EfficientNetB7": "b7",
+    "EfficientNetV2B3": "v2-b3",
+    "EfficientNetV2S": "v2-s",
+}
+"""One of each series: they take long to build."""
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+    with judging("keras.applications", tmp_path_factory.mktemp("keras")) as judge:
+        yield judge
+
+
+def dialect_of(name: str) -> str:
+    return "keras-applications-v2" if "V2" in name else "keras-applications"
+
+
+def as_defined(network: OurNetwork) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Pixels normalised as the definition says."""
+    prepared = network.spec.preprocessing
+    return lambda pixels: (pixels - np.array(prepared.mean)) / np.array(prepared.scale)
+
+
+def as_keras_rounds(network: OurNetwork) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """The same with the constants that Keras keeps in float32 even where it computes in float64: 1 / 255, the means and
+    the variances. Those of (pixel - 128) / 128 are exact.
+    """
+    prepared = network.spec.preprocessing
+    if prepared.scale[0] == 128:
+        return as_defined(network)
+    mean = np.float32(np.array(prepared.mean) / 255).astype(np.float64)
+    variance = np.float32((np.array(prepared.scale) / 255) ** 2).astype(np.float64)
+    return lambda pixels: (pixels * np.float64(np.float32(1 / 255)) - mean) / np.sqrt(variance)
+
+
+def check_kinds(made: Made) -> None:
+    """Whatever file is read, the logits are those of the network that wrote it; dialect and network are recognised."""
+    keys = [key for key in made.logits if key.endswith("float32")][:1]
+    for kind in KINDS:
+        ours = effnet.load_network(made.files[kind])
+        found = our_logits(ours, made, keys, backend=Backend.TORCH, prepare=as_defined(ours))
+        assert too_far(found, made.logits) == {}, kind
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_names_and_shapes(name: str, judge: Judge) -> None:
+    shapes = judge.shapes(Network(name=name, classes=1000))
+    # Keras 3 calls the kernels of depthwise convolutions kernel, Keras 2, whose names are written, depthwise_kernel.
+    shapes = {
+        re.sub(r"(_dwconv2?)/kernel", r"\1/depthwise_kernel", path): shape
+        for path, shape in shapes.items()
+        if not path.startswith("normalization")
+    }
+    check_names(shapes, PUBLISHED[name], dialect=dialect_of(name))
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_narrow(name: str, judge: Judge, tmp_path: Path) -> None:
+    made = judge.make(NARROW[name], sizes=SIZES[:2])
+    check_kinds(made)
+    prepare = as_keras_rounds(effnet.load_network(made.files[".keras"]))
+    ours = check_there(made, ".keras", SourceOptions(), prepare=prepare)
+    check_controls(ours, made, prepare=prepare)
+    for suffix in (".weights.h5", ".h5"):
+        check_back(judge, made, ours, tmp_path / f"ours{suffix}", to=dialect_of(name))
+
+
+def test_weights_imagenet(judge: Judge, tmp_path: Path) -> None:
+    """V1 networks made with `weights="imagenet"` divide once more, by the square root of the standard deviation.
+
+    Written for Keras, the normalisation stands in the tensors as a network without that division needs it.
+    """
+    made = judge.make(Network(name="EfficientNetB0 imagenet", classes=1000), sizes=[(224, 224)], dtypes=["float32"])
+    check_kinds(made)
+    ours = effnet.load_network(made.files[".h5"])
+    assert ours.spec.preprocessing.scale == pytest.approx((255 * 0.229, 255 * 0.224, 255 * 0.225), rel=1e-6)
+    plain = replace(made, network=Network(name="EfficientNetB0", classes=1000))
+    save_state(tmp_path / "ours.h5", ours.spec, ours.state, to="keras-applications", sync=False)
+    assert too_far(judge.logits(tmp_path / "ours.h5", like=plain), made.logits) == {}
+    # The control: the network's own file in a network without the division.
+    by_path = judge.logits(made.files["legacy weights"], like=plain)
+    assert too_far(by_path, made.logits, factor=100).keys() == made.logits.keys()
+
+
+def test_native_size(judge: Judge, tmp_path: Path) -> None:
+    made = judge.make(Network(name="EfficientNetV2B0", classes=1000), sizes=[(224, 224)], dtypes=["float32"])
+    ours = effnet.load_network(made.files[".h5"])
+    check_there(made, ".h5", SourceOptions(), prepare=as_defined(ours))
+    check_back(judge, made, ours, tmp_path / "ours.weights.h5", to="keras-applications-v2")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 
 from bench import measure
 from bench.result import Result
@@ -12,14 +14,30 @@ from bench.start import EFFNET
 from effnet_core import parameters, resolve
 
 HERE = Path(__file__).parent
-ENDINGS = {
-    "safetensors": ".safetensors",
-    "pth": ".pth",
-    "npz": ".npz",
-    "Keras .h5": ".h5",
-    "Keras .weights.h5": ".weights.h5",
-    "tensor bundle": ".ckpt",
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A format, and how `effnet convert` is told to write it."""
+
+    ending: str
+    options: tuple[str, ...] = ()
+    streams: bool = True
+    """False where a framework builds the file, whose memory it takes."""
+
+
+BUNDLE = Kind(ending=".ckpt")
+SAFETENSORS = Kind(ending=".safetensors")
+KINDS = {
+    "safetensors": SAFETENSORS,
+    "pth": Kind(ending=".pth"),
+    "npz": Kind(ending=".npz"),
+    "Hugging Face folder": Kind(ending="-folder", options=("--to-format", "hf-folder", "--to", "effnet-torch")),
+    "Keras .h5": Kind(ending=".h5"),
+    "Keras .weights.h5": Kind(ending=".weights.h5"),
+    "Keras .keras": Kind(ending=".keras", streams=False),
 }
+"""Every format that is written, the official one apart."""
 MB = 1_000_000
 
 SMALL_SECONDS = 0.6
@@ -64,35 +82,47 @@ class Bench:
         yield from self._usual_way()
 
     def _times(self, copied: float) -> Iterator[Result]:
-        budget = SMALL_SECONDS if self.variant == "efficientnet-b0" else COPIES * copied + self.start
-        command = self._convert(self.prefix, ".safetensors")
+        command = self._convert(self.prefix, SAFETENSORS)
         taken = measure.seconds([*command, "--no-fsync"], before=self._remove_outputs)
-        yield self._result("to safetensors, fsync apart", taken, "s", budget)
+        yield self._result("to safetensors, fsync apart", taken, "s", self._budget(copied))
         taken = measure.seconds(command, before=self._remove_outputs)
         yield self._result("to safetensors, fsync included", taken, "s")
 
+    def _budget(self, copied: float) -> float:
+        """Seconds; `copied` is what `cp` takes."""
+        return SMALL_SECONDS if self.variant == "efficientnet-b0" else COPIES * copied + self.start
+
     def _memory(self) -> Iterator[Result]:
+        """Of every format, in and out, and the time that reading it takes."""
         largest = 4 * max(parameter.size for parameter in parameters(resolve(self.variant)))
         budget = MEMORY_TENSORS * largest / MB + MEMORY_MB
         idle = measure.idle_bytes()
         yield self._result("largest tensor", largest / MB, "MB")
-        for name, ending in ENDINGS.items():
-            written = self._peak(self.prefix, ending) - idle
-            yield self._result(f"memory, tensor bundle to {name}", written / MB, "MB", budget)
-            if ending == ENDINGS["tensor bundle"]:
-                continue
+        written = self._peak(self.prefix, BUNDLE) - idle
+        yield self._result("memory, tensor bundle to tensor bundle", written / MB, "MB", budget)
+        for name, kind in KINDS.items():
+            written = self._peak(self.prefix, kind) - idle
+            limit = budget if kind.streams else None
+            yield self._result(f"memory, tensor bundle to {name}", written / MB, "MB", limit)
             for file in self.folder.glob("out*"):
                 file.rename(file.with_name(file.name.replace("out", "source", 1)))
-            read = self._peak(self.folder / f"source{ending}", ENDINGS["tensor bundle"]) - idle
+            source = self.folder / f"source{kind.ending}"
+            read = self._peak(source, BUNDLE) - idle
             yield self._result(f"memory, {name} to tensor bundle", read / MB, "MB", budget)
+            copy = ["cp", "-r", source, self.folder / "out.copy"]
+            copied = measure.seconds(copy, before=self._remove_outputs)
+            yield self._result(f"cp of {name}", copied, "s")
+            command = [*self._convert(source, SAFETENSORS), "--no-fsync"]
+            taken = measure.seconds(command, before=self._remove_outputs)
+            yield self._result(f"{name} to safetensors", taken, "s", self._budget(copied))
             _remove(self.folder, "source*")
 
-    def _peak(self, source: Path, ending: str) -> int:
-        return measure.peak_bytes([*self._convert(source, ending), "--no-fsync"], before=self._remove_outputs)
+    def _peak(self, source: Path, kind: Kind) -> int:
+        return measure.peak_bytes([*self._convert(source, kind), "--no-fsync"], before=self._remove_outputs)
 
     def _frameworks(self) -> Result:
         self._remove_outputs()
-        words = self._convert(self.prefix, ".safetensors")[1:]
+        words = self._convert(self.prefix, SAFETENSORS)[1:]
         last = measure.run([sys.executable, "-c", _LOADED, *words]).splitlines()[-1]
         loaded = [name for name in last.split(", ") if name]
         return self._result("frameworks loaded", len(loaded), " ".join(loaded), 0)
@@ -104,8 +134,8 @@ class Bench:
         yield self._result("memory, the usual way", peak / MB, "MB")
         self._remove_outputs()
 
-    def _convert(self, source: Path, ending: str) -> list[str | Path]:
-        return [EFFNET, "convert", source, self.folder / f"out{ending}"]
+    def _convert(self, source: Path, kind: Kind) -> list[str | Path]:
+        return [EFFNET, "convert", source, self.folder / f"out{kind.ending}", *kind.options]
 
     def _remove_outputs(self) -> None:
         _remove(self.folder, "out*")
@@ -115,5 +145,8 @@ class Bench:
 
 
 def _remove(folder: Path, names: str) -> None:
-    for file in folder.glob(names):
-        file.unlink()
+    for path in folder.glob(names):
+        if path.is_dir():
+            rmtree(path)
+        else:
+            path.unlink()

@@ -40,14 +40,16 @@ def our_logits(
 ) -> dict[str, NDArray[Any]]:
     """The logits of one of our backends for the images of `made`, by those keys of `made.logits`.
 
-    `prepare` is what the library's model does to its input by itself.
+    `prepare` is what the library's model does to its input by itself. A network without classifier gives the average of
+    its features.
     """
     found = {}
+    output = "pooled" if network.spec.classifier is None else "logits"
     for precision, group in groupby(sorted(keys, key=_precision), key=_precision):
-        with runner(network, endpoints=["logits"], backend=backend, precision=precision, device=Device.CPU) as run:
+        with runner(network, endpoints=[output], backend=backend, precision=precision, device=Device.CPU) as run:
             for key in group:
                 images = made.images[key.split("/")[0]].astype(np.float64)
-                found[key] = run(prepare(images))["logits"]
+                found[key] = run(prepare(images))[output]
     return found
 
 

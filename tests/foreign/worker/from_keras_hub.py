@@ -1,6 +1,9 @@
 """EfficientNetImageClassifier of KerasHub, in Keras' PyTorch backend, with the settings that its own converter uses.
 
-The names are those of timm that this converter knows, such as efficientnet_b0.
+The names are those of timm that this converter knows, such as efficientnet_b0; `efficientnet_b0 backbone` is
+EfficientNetBackbone alone, whose output, averaged over the image, stands in the place of logits.
+
+It computes in float32 alone: in this backend Keras casts the input of norms and averages to it, whatever it is asked.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from typing import Any
 os.environ["KERAS_BACKEND"] = "torch"  # read when keras is imported
 
 import keras
+import numpy as np
 import torch
 from keras_hub.models import EfficientNetBackbone, EfficientNetImageClassifier
 from keras_hub.src.utils.timm.convert_efficientnet import convert_backbone_config
@@ -25,10 +29,17 @@ class Model(KerasModel):
 
     @staticmethod
     def build(network: dict[str, Any], size: Shape) -> keras.Model:
-        settings = convert_backbone_config({"architecture": network["name"]})
+        name, *backbone_alone = network["name"].split()
+        settings = convert_backbone_config({"architecture": name})
         stacks = len(settings["stackwise_kernel_sizes"])
         for key in ("width", "depth"):
             if network[key] is not None:
                 settings[f"stackwise_{key}_coefficients"] = [network[key]] * stacks
         backbone = EfficientNetBackbone(**settings, input_shape=(*size, 3))
+        if backbone_alone:
+            return backbone
         return EfficientNetImageClassifier(backbone=backbone, num_classes=network["classes"])
+
+    def logits(self, images: np.ndarray, dtype: str) -> np.ndarray:
+        output = super().logits(images, dtype)
+        return output.mean(axis=(1, 2)) if output.ndim == 4 else output

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from converters.architecture import ADVICE, find_architecture
+from converters.architecture import ADVICE, UnknownArchitecture, find_architecture
 from converters.arrays import inverse
 from converters.candidates import Wish
 from converters.checkpoint import SPEC_KEY, Checkpoint, Source, SourceOptions
@@ -16,6 +16,7 @@ from converters.errors import UnreadableFile, UnsupportedFile, some_of
 from converters.formats import open_reader
 from converters.formats.base import Reader
 from converters.keras_normalisation import Stated, stated_normalisation
+from converters.look_alike import look_alike
 from converters.meaning import configured, normalised_by, pixel_formula, understood
 from converters.naming import Entry, table
 from converters.recognition import Recognised, is_of_network, normalisation_name, usual_name, variable_name
@@ -83,7 +84,12 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
     ignored |= dict.fromkeys(other.values(), left) | dict(reader.skipped)
     try:
         _check(reader, spec, entries, chosen, advice=ADVICE)
-    except CheckpointMismatch:
+    except CheckpointMismatch as mismatch:
+        if (other := look_alike(spec, mismatch)) is not None:
+            raise UnknownArchitecture(
+                f"{reader.path} holds the names of {described(spec)}, but {other}. Use it with the code that made it, "
+                "or train an EfficientNet."
+            ) from None
         _check(reader, spec, entries, chosen, advice=_advice(recognised, shapes, options))
     sources = tuple(Source(entry=entry, name=chosen[entry.name]) for entry in entries)
     restored = restore(reader, spec, sources)

@@ -1,10 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from converters import SourceOptions, UnknownArchitecture, UnknownDialect, UnsupportedFile
-from converters.formats.base import SPEC_KEY, Array
+from converters.checkpoint import SPEC_KEY
+from converters.formats.base import Array
 from converters.memory import MemoryReader
 from converters.opening import understand
 from effnet_core import (
@@ -155,3 +157,15 @@ def test_integers_are_no_weights() -> None:
 def test_impossible_wishes_are_refused(options: SourceOptions, error: type[Exception]) -> None:
     with pytest.raises(error):
         opened(in_dialect("native", NARROW, lively_state(NARROW)), options)
+
+
+@pytest.mark.parametrize("dialect", ["deep-learning-for-image-processing", "torchvision", "native"])
+@pytest.mark.parametrize("width", [1.0, 0.38])
+def test_a_network_that_squeezes_expanded_channels_is_none(dialect: str, width: float) -> None:
+    spec = resolve("b0", width=width, num_classes=10)
+    blocks = [replace(block, squeeze_channels=block.expanded_channels // 4) for block in spec.blocks]
+    with pytest.raises(UnknownArchitecture, match=r"to a quarter of its expanded channels.*no EfficientNet"):
+        opened(_zeros(replace(spec, blocks=tuple(blocks)), dialect))
+    blocks[3] = replace(blocks[3], squeeze_channels=1)
+    with pytest.raises(CheckpointMismatch):
+        opened(_zeros(replace(spec, blocks=tuple(blocks)), dialect))

@@ -27,7 +27,7 @@ SIZES = ((65, 49), (67, 67), (64, 96))
 """Height and width of the images that a narrow network is asked about: odd and not square, odd, even and not square. At
 65x65, as at every 32 k + 1, all grids of the network are odd, and TensorFlow's SAME padding is the symmetric one."""
 DTYPES = ("float32", "float64")
-BESIDE_US = frozenset({"keras.applications"})
+BESIDE_US = frozenset({"keras.applications", "tutorial"})
 """Libraries that the project's own environment has."""
 WIDTH, DEPTH = 0.4, 0.3
 """Coefficients of narrow networks. With fewer channels the two sides of a first block of stride 1 become equally wide,

@@ -23,6 +23,7 @@ LIBRARIES = {
     "transformers": "from_transformers",
     "keras.applications": "from_keras_applications",
     "keras_hub": "from_keras_hub",
+    "tutorial": "from_tutorial",
 }
 """What a library is asked through. Each module has `Model`, as `torch_model.py` describes it."""
 

@@ -7,8 +7,9 @@ versions of Keras and between functional and sequential models; models may stand
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 _DEEPEST = 8
@@ -26,14 +27,19 @@ class Layer:
     config: Mapping[str, Any]
 
 
-def layers_before(text: str, name: str) -> tuple[Layer, ...] | None:
-    """The layers through which the input passes before the layer called `name`, in that order.
+def layers_before(text: str, path: str) -> tuple[Layer, ...] | None:
+    """The layers through which the input passes before a layer, in that order.
+
+    `path` is the layer's (`OUTER/NAME`); where files name it by fewer of the models around it, its name has to do.
 
     None where the text is no configuration of a model that holds the layer, or where several ways lead to it.
     """
     try:
-        document = json.loads(text)
-        return _before(_model(document), name, around="", depth=0)
+        found = dict(_places(_model(json.loads(text)), path.rpartition("/")[2], around="", depth=0))
+        exact = found.get(path)
+        if exact is None and len(found) == 1:
+            [exact] = found.values()
+        return None if exact is None else exact()
     except (ValueError, RecursionError):
         return None
 
@@ -52,29 +58,33 @@ class _Model:
     """The layer that gives the output."""
 
 
-def _before(model: _Model | None, name: str, *, around: str, depth: int) -> tuple[Layer, ...] | None:
-    """The way to a layer of the model, or of a model inside it."""
+def _places(
+    model: _Model | None, name: str, *, around: str, depth: int
+) -> Iterator[tuple[str, Callable[[], tuple[Layer, ...]]]]:
+    """Every layer of that name, in the model or in models inside it: its path, and what gives the way to it."""
     if model is None or depth > _DEEPEST:
-        return None
+        return
     if name in model.layers:
-        return _way(model, name, around=around, depth=depth)
+        yield f"{around}{name}", partial(_way, model, name, around=around, depth=depth)
     for inner, entry in model.layers.items():
-        inside = _before(_model(entry), name, around=f"{around}{inner}/", depth=depth + 1)
-        if inside is not None:
-            return (*_way(model, inner, around=around, depth=depth), *inside)
-    return None
+        for path, inside in _places(_model(entry), name, around=f"{around}{inner}/", depth=depth + 1):
+            yield path, partial(_joined, partial(_way, model, inner, around=around, depth=depth), inside)
+
+
+def _joined(*ways: Callable[[], tuple[Layer, ...]]) -> tuple[Layer, ...]:
+    return tuple(layer for way in ways for layer in way())
 
 
 def _way(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:
     """The layers before one, those of models that stand there included."""
     if depth > _DEEPEST:
         raise _Unclear
-    names: list[str] = []
+    names: dict[str, None] = {}
     while before := model.before[name]:
         (name, *others) = before
         if others or name in names:
             raise _Unclear
-        names.append(name)
+        names[name] = None
     return tuple(
         layer for step in reversed(names) for layer in _through(model.layers[step], path=f"{around}{step}", depth=depth)
     )

@@ -80,8 +80,8 @@ def stated_normalisation(
 ) -> Stated | None:
     """How the network in a file normalises pixels, None where the file does not say.
 
-    `stem` is the layer of the first convolution; `names` are those of the stored tensors in the file, by the dialect's
-    name for them. Raises `FormatError` where stored numbers make no sense.
+    `stem` is the path of the first convolution's layer; `names` are those of the stored tensors in the file, by the
+    dialect's name for them. Raises `FormatError` where stored numbers make no sense.
     """
     text = reader.metadata.get(CONFIG_KEY)
     way = None if text is None else layers_before(text, stem)

@@ -74,7 +74,10 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
     ignored, raw, shadows = sorted_out.ignored, sorted_out.raw, sorted_out.shadows
     shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
     stated = stated_normalisation(
-        reader, stem=dialect.layers["stem.conv"], tensors=dialect.normalisation, names=sorted_out.normalisation
+        reader,
+        stem=recognised.prefix + dialect.layers["stem.conv"],
+        tensors=dialect.normalisation,
+        names=sorted_out.normalisation,
     )
     spec, notes = _network(reader, recognised, shapes, options, stated)
     entries = table(dialect, spec, scope=recognised.scope)

@@ -1,0 +1,192 @@
+"""What a Keras file says of its input: every case that the module decides, in memory.
+
+tests/foreign compares with what Keras computes from such files.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converters import Checkpoint, FormatError, SourceOptions, open_checkpoint, save_state
+from converters.memory import MemoryReader
+from converters.opening import understand
+from effnet_core import RECIPES, preprocessing, resolve
+from tests.converters.memory import in_dialect
+from tests.lively import lively_state
+
+V1 = resolve("b0", width=0.13, depth=0.5, num_classes=10)
+V2 = {name: resolve(f"efficientnetv2-{name}", width=0.13, depth=0.5, num_classes=10) for name in ("b1", "s")}
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+IMAGENET = RECIPES["baseline"]
+
+
+def stored(mean: Any, variance: Any, *, layer: str = "normalization") -> dict[str, np.ndarray]:
+    arrays = {
+        f"{layer}/{leaf}": np.asarray(value, np.float32) for leaf, value in (("mean", mean), ("variance", variance))
+    }
+    return {f"{layer}/count": np.asarray(0), **arrays}
+
+
+PUBLISHED = stored(MEAN, DEVIATION)
+"""The standard deviations in the place of the variances."""
+
+
+def config(*layers: tuple[str, Mapping[str, Any]]) -> str:
+    """A model of these layers and a first convolution, one after the other."""
+    named = [(kind.lower(), kind, settings) for kind, settings in layers]
+    numbered = [(f"{name}_{number}" if number else name, *rest) for number, (name, *rest) in enumerate(named)]
+    found = [
+        {"class_name": kind, "config": {"name": settings.get("name", name), **settings}}
+        for name, kind, settings in [*numbered, ("stem_conv", "Conv2D", {"name": "stem_conv"})]
+    ]
+    return json.dumps({"class_name": "Sequential", "config": {"layers": found}})
+
+
+def opened(
+    extra: Mapping[str, np.ndarray] = {},
+    *,
+    text: str | None = None,
+    options: SourceOptions | None = None,
+    network: Any = V1,
+    prefix: str = "",
+) -> Checkpoint:
+    dialect = "keras-applications" if network is V1 else "keras-applications-v2"
+    arrays = in_dialect(dialect, network, lively_state(network)) | dict(extra)
+    reader = MemoryReader({prefix + name: array for name, array in arrays.items()}, path=Path("m"), format="memory")
+    if text is not None:
+        reader.metadata = {"model_config": text}
+    return understand(reader, options or SourceOptions())
+
+
+def check(checkpoint: Checkpoint, mean: Any, scale: Any) -> str:
+    """The definition has these numbers, for pixels in 0..255, and one note says so; that note."""
+    found = checkpoint.spec.preprocessing
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-6)
+    np.testing.assert_allclose(found.scale, scale, rtol=1e-6)
+    [note] = [note for note in checkpoint.notes if note.startswith(("Images are normalised", "Weights do not tell"))]
+    return note
+
+
+RESCALING = ("Rescaling", {"scale": 1 / 255, "offset": 0.0})
+OWN = ("Normalization", {"name": "normalization", "mean": None, "variance": None})
+ONCE_MORE = ("Rescaling", {"scale": list(1 / np.sqrt(DEVIATION)), "offset": 0.0})
+
+
+def test_stored_variances_are_taken_as_they_are() -> None:
+    note = check(opened(stored(MEAN, DEVIATION**2)), 255 * MEAN, 255 * DEVIATION)
+    assert "tensors of the file" in note
+    assert opened(stored(MEAN, DEVIATION**2)).spec.preprocessing == resolve("b0").preprocessing
+    assert "tensors of the file" in check(
+        opened(stored([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])), [25.5, 51, 76.5], 255 * np.sqrt([0.4, 0.5, 0.6])
+    )
+    check(opened(stored([0, 0, 0], [1, 1, 1])), [0, 0, 0], [255, 255, 255])
+
+
+def test_stored_deviations_are_those_of_the_published_files() -> None:
+    note = check(opened(PUBLISHED), 255 * MEAN, 255 * DEVIATION)
+    assert 'weights="imagenet"' in note
+    assert "--recipe" in note
+
+
+def test_the_configuration_says_whether_they_are_divided_by_once_more() -> None:
+    once = check(opened(PUBLISHED, text=config(RESCALING, OWN)), 255 * MEAN, 255 * np.sqrt(DEVIATION))
+    assert "loaded by path" in once
+    twice = check(opened(PUBLISHED, text=config(RESCALING, OWN, ONCE_MORE)), 255 * MEAN, 255 * DEVIATION)
+    assert "loaded by path" not in twice
+
+
+def test_layers_around_the_network_count_too() -> None:
+    """A user's own layers before a nested network, whose tensors stand behind its name."""
+    inner = json.loads(config(RESCALING, OWN))
+    inner["config"]["name"] = "efficientnetb0"
+    augment = {"class_name": "RandomFlip", "config": {"name": "flip"}}
+    scale = {"class_name": "Rescaling", "config": {"name": "scale", "scale": 2, "offset": 1}}
+    text = json.dumps({"class_name": "Sequential", "config": {"layers": [augment, scale, inner]}})
+    found = opened(stored([0, 0, 0], [1, 1, 1]), text=text, prefix="efficientnetb0/")
+    check(found, [-0.5] * 3, [127.5] * 3)  # (2 * pixel + 1) / 255
+
+
+def test_keras_numbers_its_layers() -> None:
+    numbered = stored([0, 0, 0], [1, 1, 1], layer="normalization_7")
+    check(opened(numbered), [0, 0, 0], [255, 255, 255])
+    both = PUBLISHED | numbered
+    assert "Weights do not tell" in check(opened(both), IMAGENET.mean, IMAGENET.scale)
+    named = ("Normalization", {"name": "normalization_7"})
+    check(opened(both, text=config(RESCALING, named)), [0, 0, 0], [255, 255, 255])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        ("Lambda", {"function": "lambda x: x / 127.5 - 1"}),
+        ("Rescaling", {"scale": "1/255"}),
+        ("Rescaling", {"scale": 0}),
+        ("Rescaling", {"scale": [1, 2]}),
+        ("Rescaling", {"scale": 10**400}),
+        ("Normalization", {"mean": None, "variance": None, "name": "nowhere"}),
+        ("Normalization", {"mean": [0, 0, 0], "variance": [1, -1, 1]}),
+    ],
+)
+def test_what_the_configuration_does_not_tell_the_tensors_do(odd: Any) -> None:
+    check(opened(stored([0, 0, 0], [1, 1, 1]), text=config(odd, RESCALING, OWN)), [0, 0, 0], [255, 255, 255])
+
+
+@pytest.mark.parametrize(("name", "mean", "scale"), [("b1", 255 * MEAN, 255 * DEVIATION), ("s", [128] * 3, [128] * 3)])
+def test_v2_without_configuration_is_normalised_as_keras_does(name: str, mean: Any, scale: Any) -> None:
+    assert "as keras.applications EfficientNetV2 does" in check(opened(network=V2[name]), mean, scale)
+
+
+def test_v2_with_its_configuration() -> None:
+    numbers = ("Normalization", {"mean": [[[[0.1, 0.2, 0.3]]]], "variance": [0.04, 0.09, 0.16]})
+    found = opened(network=V2["b1"], text=config(RESCALING, numbers))
+    check(found, [25.5, 51, 76.5], [51, 76.5, 102])
+    back = ("Normalization", {"mean": 1, "variance": 4, "invert": True})
+    check(opened(network=V2["b1"], text=config(back)), [-0.5] * 3, [0.5] * 3)  # 2 * pixel + 1
+
+
+def test_a_network_without_preprocessing_leaves_it_to_the_recipe() -> None:
+    found = opened(network=V2["s"], text=config(("InputLayer", {})))
+    prepared = resolve("efficientnetv2-s").preprocessing
+    assert "Weights do not tell" in check(found, prepared.mean, prepared.scale)
+    assert "The model's configuration has no layers that normalise pixels." in found.notes
+
+
+def test_the_caller_says_otherwise() -> None:
+    for text in (None, config(RESCALING, OWN)):
+        found = opened(PUBLISHED, text=text, options=SourceOptions(recipe="advprop"))
+        assert found.spec.preprocessing == preprocessing("advprop", resolution=224)
+
+
+@pytest.mark.parametrize(
+    ("mean", "variance", "message"),
+    [
+        ([0, 0, 0], [1, 1, -1], "variances of at least 0"),
+        ([0, 0], [1, 1], "one finite number a channel"),
+        ([0, 0, np.nan], [1, 1, 1], "one finite number a channel"),
+    ],
+)
+def test_numbers_without_sense_are_refused(mean: Any, variance: Any, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        opened(stored(mean, variance))
+
+
+def test_a_variance_of_zero_is_bounded_as_keras_does() -> None:
+    check(opened(stored([0, 0, 0], [0, 0, 0])), [0, 0, 0], [255e-7] * 3)
+
+
+def test_what_is_written_gives_the_same_logits(tmp_path: Path) -> None:
+    """As variances, which a network made with weights=None needs; a reader without our definition finds them too."""
+    prepared = replace(V1.preprocessing, mean=(1.0, 2.0, 3.0), scale=(4.0, 5.0, 6.0))
+    spec = replace(V1, preprocessing=prepared)
+    save_state(tmp_path / "m.npz", spec, lively_state(spec), to="keras-applications", sync=False)
+    with open_checkpoint(tmp_path / "m.npz") as checkpoint:
+        assert checkpoint.spec == spec
+        arrays = {name: np.array(checkpoint.reader.read(name)) for name in checkpoint.reader.tensors}
+    np.testing.assert_allclose(arrays["normalization/variance"], (np.array(prepared.scale) / 255) ** 2, rtol=1e-6)
+    without = understand(MemoryReader(arrays, path=Path("m"), format="memory"), SourceOptions())
+    check(without, prepared.mean, prepared.scale)

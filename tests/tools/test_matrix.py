@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 from converters import DIALECTS, FORMATS, WRITTEN_FORMATS, open_checkpoint, save_state
+from effnet_core import Family
 from tests.converters.memory import equal
 from tests.lively import lively_state
 
@@ -37,12 +38,14 @@ def test_another_registry_would_be_seen() -> None:
     assert MATRIX.markdown(("a",), [("b",)]) == "| a |\n| --- |\n| b |"
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+WITHOUT_V1 = [name for name, row in DIALECTS.items() if row.families is not None and Family.V1 not in row.families]
+"""Every format holds the others' tensors in tests/converters/test_digests.py."""
+
+
+@pytest.mark.parametrize("dialect", WITHOUT_V1)
 @pytest.mark.parametrize("name", WRITTEN_FORMATS)
 def test_every_combination_gives_every_bit_back(name: str, dialect: str, tmp_path: Path) -> None:
     spec = MATRIX.narrow_network(DIALECTS[dialect])
-    if not MATRIX.writes(DIALECTS[dialect], name, spec):
-        pytest.skip(f"{name} does not hold the names of {dialect}")
     state = lively_state(spec)
     suffixes = FORMATS[name].suffixes
     target = tmp_path / f"model{suffixes[0] if suffixes else ''}"

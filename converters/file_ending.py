@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from converters.checkpoint import SPEC_KEY, SourceOptions
 from converters.formats.base import Reader
 from converters.head_layers import NoSmallHead, layers_among
+from converters.keras_normalisation import CONFIG_KEY
 from converters.naming import Entry, Unnamed, entry_of, named_entry, table
 from converters.recognition import Recognised
 from converters.small_heads import SmallHead, find_small_head, fitted_head
 from converters.sorted_names import SortedNames
-from effnet_core import Classifier, NetworkSpec, ending, parameters, with_classes, without_classifier
+from effnet_core import NetworkSpec, ending, parameters, with_classes, without_classifier
 
 Shapes = Mapping[str, tuple[int, ...]]
 FindNetwork = Callable[[Shapes, SourceOptions], tuple[NetworkSpec, tuple[str, ...]]]
@@ -60,20 +61,22 @@ def find_ending(
                 f"{reader.path}: the definition has {ending(spec)}, but of the {len(behind)} tensors behind the "
                 f"network this is true: {reason}. Correct the definition, or leave its classifier out."
             ) from None
-    if behind and any(name in names.strangers for name in behind) and not names.shadows:
+    configuration = reader.metadata.get(CONFIG_KEY)
+    if behind and not names.shadows and (configuration or any(name in names.strangers for name in behind)):
         try:
             layers_among(behind, recognised.dialect)
             without = {variable: shape for variable, shape in shapes.items() if names.raw[variable] not in behind}
             spec, notes = network(without, replace(options, num_classes=None))
-            head = _found(recognised, spec, names, behind)
+            head = _found(recognised, spec, names, behind, configuration)
         except NoSmallHead as reason:
             no_head = str(reason)
         else:
-            spec = replace(spec, classifier=head.classifier)
-            if options.num_classes is not None:
-                spec = with_classes(spec, options.num_classes)
+            num_classes = options.num_classes or head.classifier.num_classes
+            spec = with_classes(replace(spec, classifier=head.classifier), num_classes)
             return _with_head(recognised, spec, names, notes, head)
     spec, notes = network(shapes, options)
+    if spec.classifier is None:
+        notes += (f"The file holds {ending(spec)}: the network gives features.",)
     return replace(_ending(recognised, spec, names, notes), no_head=no_head)
 
 
@@ -113,23 +116,20 @@ def _fitted(recognised: Recognised, spec: NetworkSpec, names: SortedNames, behin
     )
 
 
-def _found(recognised: Recognised, spec: NetworkSpec, names: SortedNames, behind: Shapes) -> SmallHead:
-    published = _published(spec)
+def _found(
+    recognised: Recognised, spec: NetworkSpec, names: SortedNames, behind: Shapes, configuration: str | None
+) -> SmallHead:
+    published = None if spec.head is None else with_classes(spec, 1).classifier
+    if spec.head is None or published is None:
+        raise NoSmallHead("the network ends with its last block, and gives several feature maps")
     return find_small_head(
         behind,
         dialect=recognised.dialect,
         published=published,
-        keeps_order=_keeps_order(recognised, without_classifier(spec), names),
+        activation=spec.head.activation,
+        configuration=configuration,
+        keeps_order=_keeps_order(recognised, spec, names),
     )
-
-
-def _published(spec: NetworkSpec) -> Classifier:
-    if spec.head is None:
-        raise NoSmallHead("the network ends with its last block, and gives several feature maps")
-    whole = with_classes(spec, 1)
-    if whole.classifier is None:
-        raise NoSmallHead("the network has no features for it")
-    return whole.classifier
 
 
 def _keeps_order(recognised: Recognised, body: NetworkSpec, names: SortedNames) -> bool:

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from converters.dialects.dialect import TORCH_LEAVES, Dialect
 from converters.head_layers import DenseTensors, LayerTensors, NoSmallHead, in_forward_order, layers_among, rooms
+from converters.keras_heads import StatedHead, stated_head
 from effnet_core import (
     Activation,
     Classifier,
@@ -43,14 +44,27 @@ class SmallHead:
 
 
 def find_small_head(
-    shapes: Mapping[str, tuple[int, ...]], *, dialect: Dialect, published: Classifier, keeps_order: bool
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    dialect: Dialect,
+    published: Classifier,
+    activation: Activation,
+    configuration: str | None,
+    keeps_order: bool,
 ) -> SmallHead:
     """The head that these tensors are; their names and shapes are the file's, leaves and layouts the dialect's.
 
-    `published` is what the network has without any of this: the features that a head takes, its dropout. `keeps_order`
-    says that the file lists layers in forward order. Raises `NoSmallHead`.
+    `published` is what the network has without any of this: the features that a head takes, its dropout; `activation`
+    gives these features. `configuration` is that of a Keras model. `keeps_order` says that the file lists layers in
+    forward order. Raises `NoSmallHead`.
     """
-    layers = in_forward_order(layers_among(shapes, dialect), features=published.in_channels, keeps_order=keeps_order)
+    among, features = layers_among(shapes, dialect), published.in_channels
+    if configuration is not None:
+        norm = dialect.layers["head.norm"]
+        stated = stated_head(configuration, among, after=norm, activation=activation, features=features)
+        if stated is not None:
+            return _as_stated(stated)
+    layers = in_forward_order(among, features=features, keeps_order=keeps_order)
     last = _classifier_of(layers)
     hidden, assumed = _assumed_layers(layers, is_torch=dialect.leaves[Role.MEAN] == TORCH_LEAVES[Role.MEAN])
     classifier = Classifier(
@@ -61,6 +75,20 @@ def find_small_head(
         hidden=tuple(hidden),
     )
     return SmallHead(classifier=classifier, names=_names(classifier, layers), notes=(_taken(layers), assumed))
+
+
+def _as_stated(stated: StatedHead) -> SmallHead:
+    last = _classifier_of(stated.layers)
+    classifier = Classifier(
+        in_channels=last.inputs,
+        num_classes=last.outputs,
+        label_offset=0,
+        dropout_rate=stated.dropout_rate,
+        pooling=stated.pooling,
+        hidden=stated.hidden,
+    )
+    names = _names(classifier, stated.layers)
+    return SmallHead(classifier=classifier, names=names, notes=(_taken(stated.layers), stated.note))
 
 
 def fitted_head(

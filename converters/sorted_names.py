@@ -86,4 +86,6 @@ def notes_on(names: SortedNames, recognised: Recognised, *, no_head: str | None)
     if left:
         note = f"Left out {len(left)} tensors that are no part of the network: {some_of(left)}."
         notes.append(note if no_head is None else f"{note} They are no small head behind it: {no_head}.")
+    elif no_head is not None:
+        notes.append(f"Took the classifier as its name says, with average pooling before it, although {no_head}.")
     return tuple(notes)

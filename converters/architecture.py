@@ -14,7 +14,6 @@ from effnet_core import (
     NetworkSpec,
     UnknownVariant,
     canonical_name,
-    ending,
     mismatch,
 )
 
@@ -82,5 +81,4 @@ def _note(spec: NetworkSpec, hint: str | None) -> str:
     custom = "" if is_published else f" with width {spec.width:g} and depth {spec.depth:g}"
     rule = "" if spec.rounding is FAMILIES[spec.family].rounding else ", channels rounded as the V2 code does"
     source = "names and shapes" if spec.name == hint else "shapes"
-    ends = "" if spec.classifier is not None else f" The file holds {ending(spec)}: the network gives features."
-    return f"The architecture is {spec.name}{custom}{rule}, found from {source}.{ends}"
+    return f"The architecture is {spec.name}{custom}{rule}, found from {source}."

@@ -1,4 +1,4 @@
-"""What a Keras model does to its input before its first convolution, from the model's configuration (JSON).
+"""What a Keras model does before and behind the layers of a network, from the model's configuration (JSON).
 
 Files of whole models hold the configuration. Its layers name those before them, in a form that differs between
 versions of Keras and between functional and sequential models; models may stand inside models.
@@ -7,6 +7,7 @@ versions of Keras and between functional and sequential models; models may stand
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,17 +36,29 @@ def layers_before(text: str, path: str) -> tuple[Layer, ...] | None:
     None where the text is no configuration of a model that holds the layer, or where several ways lead to it.
     """
     try:
-        found = dict(_places(_model(json.loads(text)), path.rpartition("/")[2], around="", depth=0))
-        exact = found.get(path)
-        if exact is None and len(found) == 1:
-            [exact] = found.values()
-        return None if exact is None else exact()
+        place = _place(text, path)
+        return None if place is None else place.before()
     except (ValueError, RecursionError):
         return None
 
 
-class _Unclear(ValueError):
-    """A configuration from which the way to a layer cannot be told."""
+def layers_behind(text: str, path: str) -> tuple[Layer, ...] | None:
+    """The layers through which the output of a layer passes to the model's output, in that order; `path` as above.
+
+    None where the text is no configuration of a model that holds the layer. Raises `UnclearModel` where several ways
+    lead from it or to the output, or the model has several outputs.
+    """
+    try:
+        place = _place(text, path)
+        return None if place is None else place.behind()
+    except UnclearModel:
+        raise
+    except (ValueError, RecursionError):
+        return None
+
+
+class UnclearModel(ValueError):
+    """A configuration from which the way to or from a layer cannot be told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +69,37 @@ class _Model:
     before: Mapping[str, frozenset[str]]
     last: str
     """The layer that gives the output."""
+    outputs: int
 
 
-def _places(
-    model: _Model | None, name: str, *, around: str, depth: int
-) -> Iterator[tuple[str, Callable[[], tuple[Layer, ...]]]]:
-    """Every layer of that name, in the model or in models inside it: its path, and what gives the way to it."""
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where a layer stands: what gives the way to it, and the way from it to the output."""
+
+    before: Callable[[], tuple[Layer, ...]]
+    behind: Callable[[], tuple[Layer, ...]]
+
+
+def _place(text: str, path: str) -> _Place | None:
+    found = dict(_places(_model(json.loads(text)), path.rpartition("/")[2], around="", depth=0))
+    exact = found.get(path)
+    if exact is None and len(found) == 1:
+        [exact] = found.values()
+    return exact
+
+
+def _places(model: _Model | None, name: str, *, around: str, depth: int) -> Iterator[tuple[str, _Place]]:
+    """Every layer of that name, in the model or in models inside it, by its path."""
     if model is None or depth > _DEEPEST:
         return
+    ways = [partial(way, model, around=around, depth=depth) for way in (_way, _way_out)]
     if name in model.layers:
-        yield f"{around}{name}", partial(_way, model, name, around=around, depth=depth)
+        yield f"{around}{name}", _Place(before=partial(ways[0], name), behind=partial(ways[1], name))
     for inner, entry in model.layers.items():
         for path, inside in _places(_model(entry), name, around=f"{around}{inner}/", depth=depth + 1):
-            yield path, partial(_joined, partial(_way, model, inner, around=around, depth=depth), inside)
+            before = partial(_joined, partial(ways[0], inner), inside.before)
+            behind = partial(_joined, inside.behind, partial(ways[1], inner))
+            yield path, _Place(before=before, behind=behind)
 
 
 def _joined(*ways: Callable[[], tuple[Layer, ...]]) -> tuple[Layer, ...]:
@@ -78,15 +109,35 @@ def _joined(*ways: Callable[[], tuple[Layer, ...]]) -> tuple[Layer, ...]:
 def _way(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:
     """The layers before one, those of models that stand there included."""
     if depth > _DEEPEST:
-        raise _Unclear
+        raise UnclearModel
     names: dict[str, None] = {}
     while before := model.before[name]:
         (name, *others) = before
         if others or name in names:
-            raise _Unclear
+            raise UnclearModel
         names[name] = None
     return tuple(
         layer for step in reversed(names) for layer in _through(model.layers[step], path=f"{around}{step}", depth=depth)
+    )
+
+
+def _way_out(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:
+    """The layers behind one, to the only output."""
+    names = {model.last: None}
+    step = model.last
+    while step != name:
+        (step, *others) = model.before[step] or {""}
+        if others or not step or step in names:
+            raise UnclearModel
+        names[step] = None
+    way = list(names)
+    taken = Counter(before for layer in model.before.values() for before in layer)
+    if model.outputs > 1 or any(taken[step] != 1 for step in way[1:]):
+        raise UnclearModel
+    return tuple(
+        layer
+        for step in reversed(way[:-1])
+        for layer in _through(model.layers[step], path=f"{around}{step}", depth=depth)
     )
 
 
@@ -113,11 +164,12 @@ def _model(entry: object) -> _Model | None:
     if any("inbound_nodes" in layer for layer in entries):
         before = {name: frozenset(_named(layer.get("inbound_nodes"), layers)) for name, layer in layers.items()}
         (last, *others) = {*_named(config.get("output_layers"), layers)} or {names[-1]}
+        outputs = 1 + len(others)
         last = names[-1] if others else last
     else:  # of a sequential model: each layer follows the one before it
         before = {name: frozenset(names[index - 1 : index]) for index, name in enumerate(names)}
-        last = names[-1]
-    return _Model(layers=layers, before=before, last=last)
+        last, outputs = names[-1], 1
+    return _Model(layers=layers, before=before, last=last, outputs=outputs)
 
 
 def _settings(entry: object) -> Mapping[str, Any]:

@@ -62,6 +62,12 @@ def entries(dialect: Dialect, spec: NetworkSpec, *, scope: str) -> Iterator[Entr
 
 def entry_of(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, *, scope: str) -> Entry:
     """One tensor in the dialect."""
+    layer = layer_name(dialect, spec, parameter, scope=scope)
+    return named_entry(dialect, parameter, layer + dialect.separator + dialect.leaves[parameter.role])
+
+
+def named_entry(dialect: Dialect, parameter: Parameter, name: str) -> Entry:
+    """One tensor in the dialect's layout under any name."""
     kernel = parameter.expert_shape
     axes = dialect.axes.get(parameter.role, tuple(range(len(kernel or parameter.shape))))
     if kernel is not None:
@@ -69,7 +75,7 @@ def entry_of(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, *, scope
     unfolded = parameter.shape if kernel is None else (parameter.shape[0], *kernel)
     return Entry(
         parameter=parameter,
-        name=layer_name(dialect, spec, parameter, scope=scope) + dialect.separator + dialect.leaves[parameter.role],
+        name=name,
         shape=tuple(parameter.shape[axis] for axis in axes) if kernel is None else parameter.shape,
         unfolded=unfolded,
         axes=axes,

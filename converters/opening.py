@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from converters.architecture import ADVICE, UnknownArchitecture, find_architecture
@@ -12,16 +12,18 @@ from converters.candidates import Wish
 from converters.checkpoint import SPEC_KEY, Checkpoint, Source, SourceOptions
 from converters.ema import choose_ema
 from converters.epsilon import restore
-from converters.errors import UnreadableFile, UnsupportedFile, some_of
+from converters.errors import UnreadableFile, UnsupportedFile
+from converters.file_ending import Shapes, find_ending
 from converters.formats import open_reader
 from converters.formats.base import Reader
 from converters.keras_normalisation import Stated, stated_normalisation
 from converters.look_alike import look_alike
 from converters.meaning import configured, normalised_by, pixel_formula, understood
-from converters.naming import Entry, table
-from converters.recognition import Recognised, is_of_network, normalisation_name, usual_name, variable_name
+from converters.naming import Entry
+from converters.recognition import Recognised
+from converters.sorted_names import notes_on, sort_names
 from converters.stored_averages import choose_set
-from converters.whose_names import is_ignorable, recognised_names
+from converters.whose_names import recognised_names
 from effnet_core import (
     VARIANTS,
     CheckpointMismatch,
@@ -70,21 +72,24 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
     """
     recognised = recognised_names(reader, options)
     dialect = recognised.dialect
-    sorted_out = _sort_out(reader, recognised)
-    ignored, raw, shadows = sorted_out.ignored, sorted_out.raw, sorted_out.shadows
-    shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
+    sorted_names = sort_names(reader, recognised)
     stated = stated_normalisation(
         reader,
         stem=recognised.prefix + dialect.layers["stem.conv"],
         tensors=dialect.normalisation,
-        names=sorted_out.normalisation,
+        names=sorted_names.normalisation,
     )
-    spec, notes = _network(reader, recognised, shapes, options, stated)
-    entries = table(dialect, spec, scope=recognised.scope)
+
+    def network(shapes: Shapes, options: SourceOptions) -> tuple[NetworkSpec, tuple[str, ...]]:
+        return _network(reader, recognised, shapes, options, stated)
+
+    found = find_ending(reader, recognised, sorted_names, options, network)
+    spec, entries, names = found.spec, found.entries, found.names
+    raw, shadows = names.raw, names.shadows
     choice = choose_ema(options.ema, [entry.name for entry in entries], raw=raw, shadows=shadows, dialect=dialect.name)
     chosen, other = (shadows, raw) if choice.uses_ema else (raw, shadows)
     left = "the variable itself; its moving average was taken" if choice.uses_ema else "the moving average; not taken"
-    ignored |= dict.fromkeys(other.values(), left) | dict(reader.skipped)
+    ignored = names.ignored | dict.fromkeys(other.values(), left) | dict(reader.skipped)
     try:
         _check(reader, spec, entries, chosen, advice=ADVICE)
     except CheckpointMismatch as mismatch:
@@ -93,6 +98,7 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
                 f"{reader.path} holds the names of {described(spec)}, but {other}. Use it with the code that made it, "
                 "or train an EfficientNet."
             ) from None
+        shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
         _check(reader, spec, entries, chosen, advice=_advice(recognised, shapes, options))
     sources = tuple(Source(entry=entry, name=chosen[entry.name]) for entry in entries)
     restored = restore(reader, spec, sources)
@@ -103,56 +109,13 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
         sources=sources,
         uses_ema=choice.uses_ema,
         ignored=ignored,
-        notes=(*reader.notes, *notes, *sorted_out.notes, *(note for note in (choice.note, restored.note) if note)),
+        notes=(
+            *reader.notes,
+            *found.notes,
+            *notes_on(names, recognised, no_head=found.no_head),
+            *(note for note in (choice.note, restored.note) if note),
+        ),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _SortedOut:
-    """The names of a file by what they are."""
-
-    raw: dict[str, str]
-    """Variables of the network, by the dialect's name for them."""
-    shadows: dict[str, str]
-    """Their moving averages, in the same way."""
-    normalisation: dict[str, str]
-    """Tensors by which the network normalises its input, in the same way."""
-    ignored: dict[str, str]
-    """All others, each with the reason."""
-    notes: tuple[str, ...]
-
-
-def _sort_out(reader: Reader, recognised: Recognised) -> _SortedOut:
-    dialect = recognised.dialect
-    raw: dict[str, str] = {}
-    shadows: dict[str, str] = {}
-    normalisation: dict[str, list[str]] = {}
-    ignored: dict[str, str] = {}
-    strangers: list[str] = []
-    for name in reader.tensors:
-        if reason := is_ignorable(dialect, name):
-            ignored[name] = reason
-            continue
-        variable = variable_name(dialect, name.removeprefix(recognised.prefix))
-        usual = normalisation_name(dialect, variable) if name.startswith(recognised.prefix) else None
-        if usual is not None:
-            normalisation.setdefault(usual, []).append(name)
-            ignored[name] = "normalises the input: the definition of the network says it"
-            continue
-        if not name.startswith(recognised.prefix) or not is_of_network(dialect, variable):
-            ignored[name] = "no part of the network"
-            strangers.append(name)
-            continue
-        variable = usual_name(dialect, variable, scope=recognised.scope)
-        (shadows if dialect.shadow_suffix and name.endswith(dialect.shadow_suffix) else raw)[variable] = name
-    notes: list[str] = []
-    if recognised.prefix:
-        notes.append(f"The network's tensors are those whose names begin with {recognised.prefix!r}.")
-    if strangers:
-        notes.append(f"Left out {len(strangers)} tensors that are no part of the network: {some_of(strangers)}.")
-    # Of several layers that normalise, none is known to be the network's own.
-    unique = {usual: names[0] for usual, names in normalisation.items() if len(names) == 1}
-    return _SortedOut(raw=raw, shadows=shadows, normalisation=unique, ignored=ignored, notes=tuple(notes))
 
 
 def _network(

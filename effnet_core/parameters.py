@@ -119,10 +119,11 @@ def head_parameters(spec: NetworkSpec) -> Iterator[Parameter]:
     if spec.head is not None:
         yield from _conv_norm("head", None, 1, spec.head.in_channels, spec.head.out_channels)
     if spec.classifier is not None:
-        yield from _classifier(spec.classifier)
+        yield from classifier_parameters(spec.classifier)
 
 
-def _classifier(classifier: Classifier) -> Iterator[Parameter]:
+def classifier_parameters(classifier: Classifier) -> Iterator[Parameter]:
+    """The tensors behind the pooling."""
     for index, layer in enumerate(classifier.hidden):
         path = f"hidden.{index}"
         if isinstance(layer, HiddenDense):

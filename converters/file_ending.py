@@ -1,0 +1,171 @@
+"""How the network in a file ends: as its dialect names it, or with a small head that somebody put behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from converters.checkpoint import SPEC_KEY, SourceOptions
+from converters.formats.base import Reader
+from converters.head_layers import NoSmallHead, layers_among
+from converters.keras_normalisation import CONFIG_KEY
+from converters.naming import Entry, Unnamed, entry_of, named_entry, table
+from converters.recognition import Recognised
+from converters.small_heads import SmallHead, find_small_head, fitted_head
+from converters.sorted_names import SortedNames
+from effnet_core import NetworkSpec, ending, parameters, with_classes, without_classifier
+
+Shapes = Mapping[str, tuple[int, ...]]
+FindNetwork = Callable[[Shapes, SourceOptions], tuple[NetworkSpec, tuple[str, ...]]]
+"""The network of these variables, with notes."""
+_OF_TRAINING = re.compile(r"(?:.*[./])?\w*(?:loss|criterion|metrics?)(?:_fn)?[0-9]*[./].*", re.IGNORECASE)
+"""Names of what compares logits with labels: no part of any network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """The whole network of a file, and the names of its tensors."""
+
+    spec: NetworkSpec
+    entries: tuple[Entry, ...]
+    names: SortedNames
+    """With the tensors of a small head among the variables of the network."""
+    notes: tuple[str, ...]
+    no_head: str | None = None
+    """Why tensors that are no part of the network are no head behind it, where that was asked."""
+
+
+def find_ending(
+    reader: Reader, recognised: Recognised, names: SortedNames, options: SourceOptions, network: FindNetwork
+) -> Ending:
+    """The network of a file with what stands behind it.
+
+    Raises what `network` raises, and `NoSmallHead` where a definition was given whose head the file does not hold.
+    """
+    shapes = {variable: reader.tensors[name].shape for variable, name in (names.shadows | names.raw).items()}
+    behind = _behind(reader, names)
+    is_given = options.spec is not None or SPEC_KEY in reader.metadata
+    no_head = None
+    if is_given:
+        spec, notes = network(shapes, options)
+        if spec.classifier is None or _names_end(recognised, spec, names):
+            return _ending(recognised, spec, names, notes)
+        try:
+            layers_among(behind, recognised.dialect)
+            return _with_head(recognised, spec, names, notes, _fitted(recognised, spec, names, behind))
+        except NoSmallHead as reason:
+            if not behind:
+                return _ending(recognised, spec, names, notes)
+            raise NoSmallHead(
+                f"{reader.path}: the definition has {ending(spec)}, but of the {len(behind)} tensors behind the "
+                f"network this is true: {reason}. Correct the definition, or leave its classifier out."
+            ) from None
+    configuration = reader.metadata.get(CONFIG_KEY)
+    if behind and not names.shadows and (configuration or any(name in names.strangers for name in behind)):
+        try:
+            layers_among(behind, recognised.dialect)
+            without = {variable: shape for variable, shape in shapes.items() if names.raw[variable] not in behind}
+            spec, notes = network(without, replace(options, num_classes=None))
+            head = _found(recognised, spec, names, behind, configuration)
+        except NoSmallHead as reason:
+            no_head = str(reason)
+        else:
+            num_classes = options.num_classes or head.classifier.num_classes
+            spec = with_classes(replace(spec, classifier=head.classifier), num_classes)
+            return _with_head(recognised, spec, names, notes, head)
+    spec, notes = network(shapes, options)
+    if spec.classifier is None:
+        notes += (f"The file holds {ending(spec)}: the network gives features.",)
+    return replace(_ending(recognised, spec, names, notes), no_head=no_head)
+
+
+def _behind(reader: Reader, names: SortedNames) -> dict[str, tuple[int, ...]]:
+    """The tensors that a head may have: those of nobody, and what the dialect takes for the classifier."""
+    taken = {*names.strangers, *names.classifier}
+    return {
+        name: info.shape
+        for name, info in reader.tensors.items()
+        if name in taken and info.dtype.kind not in "iub" and not _OF_TRAINING.fullmatch(name)
+    }
+
+
+def _names_end(recognised: Recognised, spec: NetworkSpec, names: SortedNames) -> bool:
+    """Whether the file has a tensor by each name that the dialect has behind the pooling."""
+    try:
+        entries = [
+            entry_of(recognised.dialect, spec, parameter, scope=recognised.scope)
+            for parameter in parameters(spec)
+            if parameter.part in ("hidden", "classifier")
+        ]
+    except Unnamed:
+        return False
+    return all(entry.name in names.raw or entry.name in names.shadows for entry in entries)
+
+
+def _fitted(recognised: Recognised, spec: NetworkSpec, names: SortedNames, behind: Shapes) -> SmallHead:
+    classifier, body = spec.classifier, without_classifier(spec)
+    if classifier is None or spec.head is None:
+        raise NoSmallHead("the definition has no classifier")
+    return fitted_head(
+        behind,
+        dialect=recognised.dialect,
+        classifier=classifier,
+        features=spec.head.out_channels,
+        keeps_order=_keeps_order(recognised, body, names),
+    )
+
+
+def _found(
+    recognised: Recognised, spec: NetworkSpec, names: SortedNames, behind: Shapes, configuration: str | None
+) -> SmallHead:
+    published = None if spec.head is None else with_classes(spec, 1).classifier
+    if spec.head is None or published is None:
+        raise NoSmallHead("the network ends with its last block, and gives several feature maps")
+    return find_small_head(
+        behind,
+        dialect=recognised.dialect,
+        published=published,
+        activation=spec.head.activation,
+        configuration=configuration,
+        keeps_order=_keeps_order(recognised, spec, names),
+    )
+
+
+def _keeps_order(recognised: Recognised, body: NetworkSpec, names: SortedNames) -> bool:
+    """Whether the file lists the stem first, then the blocks as they follow each other, then the head."""
+    places: dict[str, int] = {}
+    for entry in table(recognised.dialect, body, scope=recognised.scope):
+        block = entry.parameter.block
+        is_stem = entry.parameter.part.startswith("stem")
+        places[entry.name] = block + 1 if block is not None else 0 if is_stem else len(body.blocks) + 1
+    found = [places[variable] for variable in names.raw if variable in places]
+    return found == sorted(found)
+
+
+def _ending(recognised: Recognised, spec: NetworkSpec, names: SortedNames, notes: tuple[str, ...]) -> Ending:
+    entries = table(recognised.dialect, spec, scope=recognised.scope)
+    return Ending(spec=spec, entries=entries, names=names, notes=notes)
+
+
+def _with_head(
+    recognised: Recognised, spec: NetworkSpec, names: SortedNames, notes: tuple[str, ...], head: SmallHead
+) -> Ending:
+    dialect, taken = recognised.dialect, {*head.names.values()}
+    entries = tuple(
+        named_entry(dialect, parameter, head.names[parameter.name])
+        if parameter.name in head.names
+        else entry_of(dialect, spec, parameter, scope=recognised.scope)
+        for parameter in parameters(spec)
+    )
+    raw = {variable: name for variable, name in names.raw.items() if name not in taken}
+    return Ending(
+        spec=spec,
+        entries=entries,
+        names=replace(
+            names,
+            raw=raw | {name: name for name in head.names.values()},
+            ignored={name: reason for name, reason in names.ignored.items() if name not in taken},
+        ),
+        notes=(*notes, *head.notes),
+    )

@@ -1,0 +1,91 @@
+"""The names of a file by what they are: variables of the network, their moving averages, what normalises, the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from converters.dialects import Dialect
+from converters.errors import some_of
+from converters.formats.base import Reader
+from converters.recognition import Recognised, is_of_network, normalisation_name, usual_name, variable_name
+from converters.whose_names import is_ignorable
+
+STRANGER = "no part of the network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SortedNames:
+    """The names of a file by what they are."""
+
+    raw: dict[str, str]
+    """Variables of the network, by the dialect's name for them."""
+    shadows: dict[str, str]
+    """Their moving averages, in the same way."""
+    normalisation: dict[str, str]
+    """Tensors by which the network normalises its input, in the same way."""
+    classifier: tuple[str, ...]
+    """Those names in the file that the dialect has for a classifier."""
+    strangers: tuple[str, ...]
+    """Names of which the dialect knows nothing."""
+    ignored: dict[str, str]
+    """All that are no variables of the network or their averages, each with the reason."""
+
+
+def sort_names(reader: Reader, recognised: Recognised) -> SortedNames:
+    """Look at every name of a file whose dialect is known."""
+    dialect = recognised.dialect
+    raw: dict[str, str] = {}
+    shadows: dict[str, str] = {}
+    normalisation: dict[str, list[str]] = {}
+    ignored: dict[str, str] = {}
+    classifier: list[str] = []
+    strangers: list[str] = []
+    for name in reader.tensors:
+        if reason := is_ignorable(dialect, name):
+            ignored[name] = reason
+            continue
+        variable = variable_name(dialect, name.removeprefix(recognised.prefix))
+        usual = normalisation_name(dialect, variable) if name.startswith(recognised.prefix) else None
+        if usual is not None:
+            normalisation.setdefault(usual, []).append(name)
+            ignored[name] = "normalises the input: the definition of the network says it"
+            continue
+        if not name.startswith(recognised.prefix) or not is_of_network(dialect, variable):
+            strangers.append(name)
+            continue
+        if variable.rpartition(dialect.separator)[0] in _classifiers(dialect, recognised.scope):
+            classifier.append(name)
+        variable = usual_name(dialect, variable, scope=recognised.scope)
+        found = shadows if dialect.shadow_suffix and name.endswith(dialect.shadow_suffix) else raw
+        if variable in found:  # two layers that could both be the classifier
+            strangers.append(name)
+        else:
+            found[variable] = name
+    return SortedNames(
+        raw=raw,
+        shadows=shadows,
+        # Of several layers that normalise, none is known to be the network's own.
+        normalisation={usual: found[0] for usual, found in normalisation.items() if len(found) == 1},
+        classifier=tuple(classifier),
+        strangers=tuple(strangers),
+        ignored=ignored | dict.fromkeys(strangers, STRANGER),
+    )
+
+
+def _classifiers(dialect: Dialect, scope: str) -> set[str]:
+    templates = {dialect.layers.get("classifier", ""), dialect.alternatives.get("classifier", "")}
+    return {template.format(scope=scope) for template in templates - {""}}
+
+
+def notes_on(names: SortedNames, recognised: Recognised, *, no_head: str | None) -> tuple[str, ...]:
+    """Where the network stands in the file and what is left out; `no_head` says why that is no small head."""
+    notes: list[str] = []
+    if recognised.prefix:
+        notes.append(f"The network's tensors are those whose names begin with {recognised.prefix!r}.")
+    left = [name for name in names.strangers if names.ignored.get(name) == STRANGER]
+    if left:
+        note = f"Left out {len(left)} tensors that are no part of the network: {some_of(left)}."
+        notes.append(note if no_head is None else f"{note} They are no small head behind it: {no_head}.")
+    elif no_head is not None:
+        notes.append(f"Took the classifier as its name says, with average pooling before it, although {no_head}.")
+    return tuple(notes)

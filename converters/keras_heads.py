@@ -50,7 +50,8 @@ class StatedHead:
 def stated_head(
     text: str, layers: Sequence[LayerTensors], *, after: str, activation: Activation, features: int
 ) -> StatedHead | None:
-    """The head of a model behind the layer at the path `after`, the norm of a network whose `activation` and features are known.
+    """The head of a model behind the layer at the path `after`: the last norm of a network with `activation` and
+    `features`.
 
     None where the text is no configuration of a model that holds that layer. Raises `NoSmallHead` where it is no chain
     of layers that a head can have, or its layers are not those of the file.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from converters.checkpoint import SPEC_KEY, SourceOptions
 from converters.formats.base import Reader
 from converters.head_layers import NoSmallHead, layers_among
+from converters.keras_heads import KerasModel
 from converters.keras_normalisation import CONFIG_KEY
 from converters.naming import Entry, Unnamed, entry_of, named_entry, table
 from converters.recognition import Recognised
@@ -43,41 +44,58 @@ def find_ending(
 
     Raises what `network` raises, and `NoSmallHead` where a definition was given whose head the file does not hold.
     """
-    shapes = {variable: reader.tensors[name].shape for variable, name in (names.shadows | names.raw).items()}
     behind = _behind(reader, names)
-    is_given = options.spec is not None or SPEC_KEY in reader.metadata
+    if options.spec is not None or SPEC_KEY in reader.metadata:
+        return _given_ending(reader, recognised, names, behind, network(_shapes(reader, names), options))
     no_head = None
-    if is_given:
-        spec, notes = network(shapes, options)
-        if spec.classifier is None or _names_end(recognised, spec, names):
-            return _ending(recognised, spec, names, notes)
+    model = _keras_model(reader, recognised)
+    if behind and not names.shadows and (_has_strangers(names, behind) or (model is not None and model.holds_network)):
         try:
             layers_among(behind, recognised.dialect)
-            return _with_head(recognised, spec, names, notes, _fitted(recognised, spec, names, behind))
-        except NoSmallHead as reason:
-            if not behind:
-                return _ending(recognised, spec, names, notes)
-            raise NoSmallHead(
-                f"{reader.path}: the definition has {ending(spec)}, but of the {len(behind)} tensors behind the "
-                f"network this is true: {reason}. Correct the definition, or leave its classifier out."
-            ) from None
-    configuration = reader.metadata.get(CONFIG_KEY)
-    if behind and not names.shadows and (configuration or any(name in names.strangers for name in behind)):
-        try:
-            layers_among(behind, recognised.dialect)
-            without = {variable: shape for variable, shape in shapes.items() if names.raw[variable] not in behind}
+            whole = _shapes(reader, names)
+            without = {variable: shape for variable, shape in whole.items() if names.raw[variable] not in behind}
             spec, notes = network(without, replace(options, num_classes=None))
-            head = _found(recognised, spec, names, behind, configuration)
+            head = _found(recognised, spec, names, behind, model)
         except NoSmallHead as reason:
             no_head = str(reason)
         else:
             num_classes = options.num_classes or head.classifier.num_classes
             spec = with_classes(replace(spec, classifier=head.classifier), num_classes)
             return _with_head(recognised, spec, names, notes, head)
-    spec, notes = network(shapes, options)
+    spec, notes = network(_shapes(reader, names), options)
     if spec.classifier is None:
         notes += (f"The file holds {ending(spec)}: the network gives features.",)
     return replace(_ending(recognised, spec, names, notes), no_head=no_head)
+
+
+def _given_ending(
+    reader: Reader,
+    recognised: Recognised,
+    names: SortedNames,
+    behind: Shapes,
+    given: tuple[NetworkSpec, tuple[str, ...]],
+) -> Ending:
+    """The ending that a definition says: by the dialect's names where the file has them, else by widths."""
+    spec, notes = given
+    if spec.classifier is None or not behind or _names_end(recognised, spec, names):
+        return _ending(recognised, spec, names, notes)
+    try:
+        return _with_head(recognised, spec, names, notes, _fitted(recognised, spec, names, behind))
+    except NoSmallHead as reason:
+        raise NoSmallHead(
+            f"{reader.path}: the definition has {ending(spec)}, but of the {len(behind)} tensors behind the network "
+            f"this is true: {reason}. Correct the definition, or leave its classifier out."
+        ) from None
+
+
+def _shapes(reader: Reader, names: SortedNames) -> dict[str, tuple[int, ...]]:
+    return {variable: reader.tensors[name].shape for variable, name in (names.shadows | names.raw).items()}
+
+
+def _keras_model(reader: Reader, recognised: Recognised) -> KerasModel | None:
+    text = reader.metadata.get(CONFIG_KEY)
+    norm = recognised.prefix + recognised.dialect.layers["head.norm"]
+    return None if text is None else KerasModel(text=text, norm=norm)
 
 
 def _behind(reader: Reader, names: SortedNames) -> dict[str, tuple[int, ...]]:
@@ -88,6 +106,10 @@ def _behind(reader: Reader, names: SortedNames) -> dict[str, tuple[int, ...]]:
         for name, info in reader.tensors.items()
         if name in taken and info.dtype.kind not in "iub" and not _OF_TRAINING.fullmatch(name)
     }
+
+
+def _has_strangers(names: SortedNames, behind: Shapes) -> bool:
+    return any(name in names.strangers for name in behind)
 
 
 def _names_end(recognised: Recognised, spec: NetworkSpec, names: SortedNames) -> bool:
@@ -117,7 +139,7 @@ def _fitted(recognised: Recognised, spec: NetworkSpec, names: SortedNames, behin
 
 
 def _found(
-    recognised: Recognised, spec: NetworkSpec, names: SortedNames, behind: Shapes, configuration: str | None
+    recognised: Recognised, spec: NetworkSpec, names: SortedNames, behind: Shapes, model: KerasModel | None
 ) -> SmallHead:
     published = None if spec.head is None else with_classes(spec, 1).classifier
     if spec.head is None or published is None:
@@ -127,7 +149,7 @@ def _found(
         dialect=recognised.dialect,
         published=published,
         activation=spec.head.activation,
-        configuration=configuration,
+        model=model,
         keeps_order=_keeps_order(recognised, spec, names),
     )
 

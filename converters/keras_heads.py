@@ -35,6 +35,23 @@ _UNCHANGED = frozenset({"InputLayer", "Flatten", "Identity"})
 
 
 @dataclass(frozen=True, kw_only=True)
+class KerasModel:
+    """The configuration of a model that holds a network."""
+
+    text: str
+    norm: str
+    """Path of the network's last norm."""
+
+    @property
+    def holds_network(self) -> bool:
+        """Whether that norm is there, so that the text says what follows it."""
+        try:
+            return layers_behind(self.text, self.norm) is not None
+        except UnclearModel:
+            return True
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatedHead:
     """What a configuration says."""
 
@@ -48,16 +65,15 @@ class StatedHead:
 
 
 def stated_head(
-    text: str, layers: Sequence[LayerTensors], *, after: str, activation: Activation, features: int
+    model: KerasModel, layers: Sequence[LayerTensors], *, activation: Activation, features: int
 ) -> StatedHead | None:
-    """The head of a model behind the layer at the path `after`: the last norm of a network with `activation` and
-    `features`.
+    """The head that stands behind a network, whose `activation` and number of features are known.
 
-    None where the text is no configuration of a model that holds that layer. Raises `NoSmallHead` where it is no chain
-    of layers that a head can have, or its layers are not those of the file.
+    None where the text is no configuration of a model that holds the norm. Raises `NoSmallHead` where it is no chain of
+    layers that a head can have, or its layers are not those of the file.
     """
     try:
-        way = layers_behind(text, after)
+        way = layers_behind(model.text, model.norm)
     except UnclearModel:
         raise NoSmallHead(
             "the model's configuration has several ways from the network to its output, or several outputs"

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from converters.dialects.dialect import TORCH_LEAVES, Dialect
 from converters.head_layers import DenseTensors, LayerTensors, NoSmallHead, in_forward_order, layers_among, rooms
-from converters.keras_heads import StatedHead, stated_head
+from converters.keras_heads import KerasModel, StatedHead, stated_head
 from effnet_core import (
     Activation,
     Classifier,
@@ -49,19 +49,18 @@ def find_small_head(
     dialect: Dialect,
     published: Classifier,
     activation: Activation,
-    configuration: str | None,
+    model: KerasModel | None,
     keeps_order: bool,
 ) -> SmallHead:
     """The head that these tensors are; their names and shapes are the file's, leaves and layouts the dialect's.
 
     `published` is what the network has without any of this: the features that a head takes, its dropout; `activation`
-    gives these features. `configuration` is that of a Keras model. `keeps_order` says that the file lists layers in
+    gives these features. `model` is that of a Keras file. `keeps_order` says that the file lists layers in
     forward order. Raises `NoSmallHead`.
     """
     among, features = layers_among(shapes, dialect), published.in_channels
-    if configuration is not None:
-        norm = dialect.layers["head.norm"]
-        stated = stated_head(configuration, among, after=norm, activation=activation, features=features)
+    if model is not None:
+        stated = stated_head(model, among, activation=activation, features=features)
         if stated is not None:
             return _as_stated(stated)
     layers = in_forward_order(among, features=features, keeps_order=keeps_order)

@@ -62,8 +62,8 @@ def make_up(
         return MadeUp(
             shift=shift,
             kept=_entry(variances, epsilon=epsilon),
-            note=f"{differs} Added {shift:.6g} to every running variance, so that the logits stay; the metadata keeps "
-            "the original variances (where the format has any).",
+            note=f"{differs} Added {shift:.6g} to every running variance, so that the norms divide as before; the "
+            "metadata keeps the original variances (where the format has any).",
         )
     if not accept_different_logits:
         raise EpsilonCannotBeMadeUpFor(

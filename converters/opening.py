@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from converters.architecture import ADVICE, UnknownArchitecture, find_architecture
 from converters.arrays import inverse
 from converters.candidates import Wish
-from converters.checkpoint import SPEC_KEY, Checkpoint, Source, SourceOptions
+from converters.checkpoint import Checkpoint, Source, SourceOptions
 from converters.ema import choose_ema
 from converters.epsilon import restore
 from converters.errors import UnreadableFile, UnsupportedFile
 from converters.file_ending import Shapes, find_ending
+from converters.file_network import network_of, wish_of
 from converters.formats import open_reader
 from converters.formats.base import Reader
-from converters.keras_normalisation import Stated, stated_normalisation
+from converters.keras_normalisation import stated_normalisation
 from converters.look_alike import look_alike
-from converters.meaning import configured, normalised_by, pixel_formula, understood
 from converters.naming import Entry
 from converters.recognition import Recognised
 from converters.sorted_names import notes_on, sort_names
 from converters.stored_averages import choose_set
 from converters.whose_names import recognised_names
 from effnet_core import (
-    VARIANTS,
     CheckpointMismatch,
     EffnetError,
     NetworkSpec,
     check_state,
     described,
-    from_json,
-    preprocessing,
-    with_classes,
 )
 
 
@@ -81,7 +76,7 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
     )
 
     def network(shapes: Shapes, options: SourceOptions) -> tuple[NetworkSpec, tuple[str, ...]]:
-        return _network(reader, recognised, shapes, options, stated)
+        return network_of(reader, recognised, shapes, options, stated)
 
     found = find_ending(reader, recognised, sorted_names, options, network)
     spec, entries, names = found.spec, found.entries, found.names
@@ -93,9 +88,9 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
     try:
         _check(reader, spec, entries, chosen, advice=ADVICE)
     except CheckpointMismatch as mismatch:
-        if (other := look_alike(spec, mismatch)) is not None:
+        if (what := look_alike(spec, mismatch)) is not None:
             raise UnknownArchitecture(
-                f"{reader.path} holds the names of {described(spec)}, but {other}. Use it with the code that made it, "
+                f"{reader.path} holds the names of {described(spec)}, but {what}. Use it with the code that made it, "
                 "or train an EfficientNet."
             ) from None
         shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
@@ -118,72 +113,6 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
     )
 
 
-def _network(
-    reader: Reader,
-    recognised: Recognised,
-    shapes: Mapping[str, tuple[int, ...]],
-    options: SourceOptions,
-    stated: Stated | None,
-) -> tuple[NetworkSpec, tuple[str, ...]]:
-    """The network that the file belongs to: the user's, the one that travels with the file, or the one that fits.
-
-    `stated` is what the file says of its input normalisation.
-    """
-    if options.spec is not None:
-        return options.spec, ("The architecture is the definition that was given.",)
-    stored = reader.metadata.get(SPEC_KEY)
-    if stored is not None and options.arch is None and options.width is None and options.depth is None:
-        spec = from_json(stored)
-        if options.num_classes is not None:
-            spec = with_classes(spec, options.num_classes)
-        if options.recipe is not None:
-            resolution = spec.preprocessing.resolution
-            spec = replace(spec, preprocessing=preprocessing(options.recipe, resolution=resolution))
-        return spec, (f"The architecture is {spec.name}, as the definition in the file says.",)
-    found = find_architecture(recognised, shapes, _wish(options))
-    dialect = recognised.dialect
-    said = configured(understood(found.spec, dialect), dialect, reader.metadata)
-    spec = said.spec
-    notes = [found.note, *said.notes]
-    if options.dialect is None and dialect.caution is not None:
-        notes.append(dialect.caution)
-    if options.recipe is not None:
-        spec = replace(spec, preprocessing=found.spec.preprocessing)
-    elif stated is not None and stated.pixels is not None:
-        spec = replace(spec, preprocessing=normalised_by(found.spec.preprocessing, stated.pixels))
-        notes.append(stated.note)
-    elif stated is not None:
-        spec = replace(spec, preprocessing=found.spec.preprocessing)
-        notes += [stated.note, _assumed(found.spec)]
-    elif said.pixels is not None:
-        spec = replace(spec, preprocessing=normalised_by(spec.preprocessing, said.pixels))
-        notes.append(f"Images are normalised as the files beside the weights say: {pixel_formula(said.pixels)}.")
-    elif (own := dialect.meaning(spec.name)) is not None and own.normalises is not None:
-        notes.append(f"Images are normalised as {dialect.title} does: {pixel_formula(own.normalises)}.")
-    else:
-        notes.append(_assumed(found.spec))
-    return spec, tuple(notes)
-
-
-def _wish(options: SourceOptions) -> Wish:
-    return Wish(
-        arch=options.arch,
-        width=options.width,
-        depth=options.depth,
-        num_classes=options.num_classes,
-        recipe=options.recipe,
-    )
-
-
-def _assumed(spec: NetworkSpec) -> str:
-    recipes = VARIANTS[spec.name].recipes
-    others = f" (others: {', '.join(recipes[1:])})" if recipes[1:] else ""
-    return (
-        f"Weights do not tell how images were prepared: assumed recipe {recipes[0]}{others} "
-        f"at {spec.preprocessing.resolution} pixels; set it with --recipe."
-    )
-
-
 def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], options: SourceOptions) -> str:
     """What to do if the tensors do not fit a network that the user described, or hold layers that tell too little."""
     hidden = recognised.dialect.layers.get("hidden")
@@ -192,7 +121,7 @@ def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], optio
             "Hidden layers between pooling and classifier do not tell their activations, and the file holds no "
             "definition of its network: give it with --spec FILE.json, in Python SourceOptions(spec=...)."
         )
-    if _wish(options) == Wish():
+    if wish_of(options) == Wish():
         return ADVICE
     try:
         found = find_architecture(recognised, shapes, Wish())

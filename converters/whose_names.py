@@ -107,7 +107,7 @@ def _likely(reader: Reader, few: Sequence[str], prefix: str | None) -> Dialect:
 def _in_order(reader: Reader) -> list[Dialect]:
     """Every dialect: the one that the file names, one at which its configuration hints, the format's usual, others."""
     usual = FORMATS[reader.format].dialect if reader.format in FORMATS else None
-    text = "\n".join(value for key, value in reader.metadata.items() if not key.startswith("effnet."))
+    text = texts_of(reader)
 
     def rank(dialect: Dialect) -> int:
         if reader.metadata.get(DIALECT_KEY) == dialect.name:
@@ -117,6 +117,11 @@ def _in_order(reader: Reader) -> list[Dialect]:
         return 2 if dialect.name == usual else 3
 
     return sorted(DIALECTS.values(), key=rank)
+
+
+def texts_of(reader: Reader) -> str:
+    """What stands beside the tensors and was not written by this project."""
+    return "\n".join(value for key, value in reader.metadata.items() if not key.startswith("effnet."))
 
 
 def is_ignorable(dialect: Dialect, name: str) -> str | None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from effnet_core import Block, CondMBConv, Family, FusedMBConv, MBConv, NetworkSpec, Padding, Role
+from effnet_core import RECIPES, Block, CondMBConv, Family, FusedMBConv, MBConv, NetworkSpec, Padding, Role
 
 Axes = tuple[int, ...]
 
@@ -43,6 +43,12 @@ class PixelRange:
     scale: tuple[float, float, float]
 
 
+IMAGENET = PixelRange(mean=RECIPES["baseline"].mean, scale=RECIPES["baseline"].scale)
+"""By the mean and deviation of ImageNet's channels."""
+HALF = PixelRange(mean=(127.5, 127.5, 127.5), scale=(127.5, 127.5, 127.5))
+"""To -1..1."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Semantics:
     """What the dialect's own network does with the numbers, whatever the checkpoint says."""
@@ -54,6 +60,9 @@ class Semantics:
     """Of batch normalisation, as in `effnet_core.Norm`; None: as the network's definition says."""
     normalises: PixelRange | None = None
     """Built into its model; None: the caller does it, or tensors of the file say it (`Dialect.normalisation`)."""
+    expects: PixelRange | None = None
+    """What the weights that its project publishes expect of the caller, assumed of a file that says nothing; None: what
+    those of the network's definition expect."""
     remark: str | None = None
     """What somebody has to know who computes with that network; told when weights are written for it."""
     variants: frozenset[str] | None = None

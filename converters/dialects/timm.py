@@ -10,10 +10,12 @@ Source: timm/models/efficientnet.py, _efficientnet_blocks.py and _efficientnet_b
 from dataclasses import replace
 from types import MappingProxyType
 
+from converters.dialects._timm_config import configured
 from converters.dialects.dialect import (
     COND,
     FUSED,
     FUSED_PLAIN,
+    IMAGENET,
     MBCONV,
     MBCONV_PLAIN,
     TORCH_AXES,
@@ -79,6 +81,7 @@ TIMM = Dialect(
     axes=TORCH_AXES,
     ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
     norm_counter="num_batches_tracked",
+    configured=configured,
     hint=r'"architecture": *"tf_efficientnet',
     caution=(
         "timm's names do not tell its tf_ models (SAME padding) from its others (symmetric padding); took tf_. If the "
@@ -92,5 +95,5 @@ TIMM_SYMMETRIC = replace(
     name="timm-symmetric",
     title="timm (models without tf_)",
     hint=r'"architecture": *"efficientnet',
-    semantics=(Semantics(padding=Padding.SYMMETRIC, epsilon=1e-5, decay=0.9),),
+    semantics=(Semantics(padding=Padding.SYMMETRIC, epsilon=1e-5, decay=0.9, expects=IMAGENET),),
 )

@@ -11,6 +11,8 @@ from types import MappingProxyType
 from converters.dialects.dialect import (
     FUSED,
     FUSED_PLAIN,
+    HALF,
+    IMAGENET,
     MBCONV,
     MBCONV_PLAIN,
     TORCH_AXES,
@@ -90,6 +92,13 @@ TORCHVISION = Dialect(
             decay=0.99,
             variants=frozenset(f"efficientnet-b{number}" for number in range(5, 8)),
         ),
-        Semantics(padding=Padding.SYMMETRIC, epsilon=1e-3, decay=0.9),
+        Semantics(
+            padding=Padding.SYMMETRIC,
+            epsilon=1e-3,
+            decay=0.9,
+            expects=HALF,
+            variants=frozenset({"efficientnetv2-l"}),
+        ),
+        Semantics(padding=Padding.SYMMETRIC, epsilon=1e-3, decay=0.9, expects=IMAGENET),
     ),
 )

@@ -21,7 +21,7 @@ from converters.epsilon import SHIFTED_KEY, shifted
 from converters.formats import open_reader
 from converters.memory import MemoryReader
 from converters.opening import understand
-from effnet_core import NetworkSpec, Norm, Padding, resolve
+from effnet_core import NetworkSpec, Norm, Padding, parameters, resolve
 from tests.converters.memory import equal, in_dialect, opened
 from tests.lively import lively_state
 
@@ -145,6 +145,43 @@ def test_the_names_of_timm_mean_tf_models_unless_the_user_says_otherwise() -> No
     reader = MemoryReader(arrays, path=Path("memory"), format="memory")
     reader.metadata = {"config.json": '{"architecture": "efficientnet_b0"}'}
     assert understand(reader, SourceOptions()).dialect.name == "timm-symmetric"
+    reader.metadata = {"config.json": '{"architecture": "tf_efficientnet_b0"}'}
+    hinted = understand(reader, SourceOptions())
+    assert hinted.dialect.name == "timm"
+    assert not any("--from timm-symmetric" in note for note in hinted.notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "norm", "warned"),
+    [
+        (SourceOptions(), Norm(epsilon=1e-5, decay=0.9), True),
+        (SourceOptions(arch="b0", width=0.13, depth=0.5), Norm(epsilon=1e-5, decay=0.9), False),
+        (SourceOptions(arch="b5", width=0.13, depth=0.5), Norm(epsilon=1e-3, decay=0.99), False),
+    ],
+)
+def test_norms_that_torchvision_has_by_variant(options: SourceOptions, norm: Norm, warned: bool) -> None:
+    found = opened(in_dialect("torchvision", SPEC, STATE), options)
+    assert (found.spec.padding, found.spec.norm) == (Padding.SYMMETRIC, norm)
+    assert any("differ in epsilon or decay" in note for note in found.notes) is warned
+
+
+@pytest.mark.parametrize(
+    ("variant", "norm", "scale"),
+    [
+        ("b4", Norm(epsilon=1e-5, decay=0.9), 0.229 * 255),
+        ("b5", Norm(epsilon=1e-3, decay=0.99), 0.229 * 255),
+        ("v2-s", Norm(epsilon=1e-3, decay=0.9), 0.229 * 255),
+        ("v2-l", Norm(epsilon=1e-3, decay=0.9), 127.5),
+    ],
+)
+def test_what_torchvision_does_with_published_networks(variant: str, norm: Norm, scale: float) -> None:
+    spec = resolve(variant)
+    arrays = {item.name: np.broadcast_to(np.float16(0), item.shape) for item in parameters(spec)}
+    found = opened(in_dialect("torchvision", spec, arrays))
+    assert (found.spec.name, found.spec.norm) == (spec.name, norm)
+    assert found.spec.preprocessing.scale[0] == pytest.approx(scale)
+    assert not any("differ in epsilon" in note for note in found.notes)
+    assert any("Weights do not tell how images were prepared" in note for note in found.notes)
 
 
 def test_shifting_keeps_the_type() -> None:

@@ -130,6 +130,8 @@ def test_squeeze_excite_rescales_by_a_gate_from_the_means(activation: Activation
         Activation.SWISH: hidden / (1 + np.exp(-hidden)),
         Activation.RELU6: np.clip(hidden, 0, 6),
         Activation.RELU: np.maximum(hidden, 0),
+        Activation.TANH: np.tanh(hidden),
+        Activation.SIGMOID: 1 / (1 + np.exp(-hidden)),
     }[activation]
     gate = 1 / (1 + np.exp(-(hidden @ weights["expand.weight"].T + weights["expand.bias"])))
     assert apart(layer(x).detach(), x.numpy() * gate[:, :, None, None]) < 1e-12

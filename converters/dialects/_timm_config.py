@@ -1,0 +1,50 @@
+"""What timm's `config.json` says about the network beside it: how images are evaluated.
+
+Source: timm 1.0.31, models/_hub.py (the file), data/config.py and data/transforms_factory.py (what its fields do).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import floor
+
+from converters.dialects._json_fields import Fields, as_fields, fields_of, number, three_numbers, whole_numbers
+from converters.dialects.dialect import Configured, PixelRange
+from effnet_core import Interpolation, NetworkSpec, Preprocessing
+
+_INTERPOLATIONS = {one.value: one for one in Interpolation}
+
+
+def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
+    """The network with the preprocessing that timm's file, by name, says; images are evaluated at `test_` sizes."""
+    document = fields_of(texts.get("config.json"))
+    if document is None or "efficientnet" not in str(document.get("architecture")):
+        return Configured(spec=spec)
+    fields = as_fields(document.get("pretrained_cfg")) or document
+    return Configured(spec=replace(spec, preprocessing=_sized(spec.preprocessing, fields)), pixels=_pixels(fields))
+
+
+def _sized(rule: Preprocessing, fields: Fields) -> Preprocessing:
+    interpolation = _INTERPOLATIONS.get(str(fields.get("interpolation")), rule.interpolation)
+    rule = replace(rule, interpolation=interpolation)
+    share = number(fields.get("test_crop_pct")) or number(fields.get("crop_pct"))
+    match whole_numbers(fields.get("test_input_size")) or whole_numbers(fields.get("input_size")):
+        case [_, height, width] if height == width > 0:
+            rule = replace(rule, resolution=height)
+        case _:
+            return rule
+    if share is None or share > 1:
+        return rule
+    if fields.get("crop_mode", "center") == "center":
+        return replace(rule, crop_padding=floor(rule.resolution / share) - rule.resolution)
+    return replace(rule, crop_padding=None) if fields.get("crop_mode") == "squash" and share == 1 else rule
+
+
+def _pixels(fields: Fields) -> PixelRange | None:
+    mean, deviation = three_numbers(fields.get("mean")), three_numbers(fields.get("std"), above=0.0)
+    if mean is None or deviation is None:
+        return None
+    red, green, blue = (255 * value for value in mean)
+    scale_red, scale_green, scale_blue = (255 * value for value in deviation)
+    return PixelRange(mean=(red, green, blue), scale=(scale_red, scale_green, scale_blue))

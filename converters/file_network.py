@@ -1,0 +1,126 @@
+"""Which network a file holds, with what is known of its meaning: from the user, the file itself, or its shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from converters.architecture import find_architecture
+from converters.candidates import Wish
+from converters.checkpoint import SPEC_KEY, SourceOptions
+from converters.dialects.dialect import Configured, Dialect
+from converters.formats.base import Reader
+from converters.keras_normalisation import Stated
+from converters.meaning import configured, normalised_by, pixel_formula, understood
+from converters.recognition import Recognised
+from converters.whose_names import texts_of
+from effnet_core import VARIANTS, NetworkSpec, Preprocessing, from_json, preprocessing, with_classes
+
+
+def network_of(
+    reader: Reader,
+    recognised: Recognised,
+    shapes: Mapping[str, tuple[int, ...]],
+    options: SourceOptions,
+    stated: Stated | None,
+) -> tuple[NetworkSpec, tuple[str, ...]]:
+    """The network that the file belongs to: the user's, the one that travels with the file, or the one that fits.
+
+    `stated` is what the file says of its input normalisation. The second part says what was found, a sentence each.
+    """
+    if options.spec is not None:
+        return options.spec, ("The architecture is the definition that was given.",)
+    stored = reader.metadata.get(SPEC_KEY)
+    if stored is not None and options.arch is None and options.width is None and options.depth is None:
+        spec = _stored(stored, options)
+        return spec, (f"The architecture is {spec.name}, as the definition in the file says.",)
+    found = find_architecture(recognised, shapes, wish_of(options))
+    dialect = recognised.dialect
+    spec, notes = _prepared(found.spec, dialect, reader, options, stated)
+    return spec, (found.note, *_cautions(spec, dialect, reader, options), *notes)
+
+
+def wish_of(options: SourceOptions) -> Wish:
+    """What the user says about the network's architecture."""
+    return Wish(
+        arch=options.arch,
+        width=options.width,
+        depth=options.depth,
+        num_classes=options.num_classes,
+        recipe=options.recipe,
+    )
+
+
+def _stored(text: str, options: SourceOptions) -> NetworkSpec:
+    spec = from_json(text)
+    if options.num_classes is not None:
+        spec = with_classes(spec, options.num_classes)
+    if options.recipe is not None:
+        resolution = spec.preprocessing.resolution
+        spec = replace(spec, preprocessing=preprocessing(options.recipe, resolution=resolution))
+    return spec
+
+
+def _prepared(
+    found: NetworkSpec, dialect: Dialect, reader: Reader, options: SourceOptions, stated: Stated | None
+) -> tuple[NetworkSpec, tuple[str, ...]]:
+    """The network with what its dialect does and what the file says about its input."""
+    said = configured(understood(found, dialect), dialect, reader.metadata)
+    notes = said.notes
+    if options.recipe is not None:
+        prepared = found.preprocessing
+    elif stated is not None and stated.pixels is not None:
+        prepared = normalised_by(found.preprocessing, stated.pixels)
+        notes += (stated.note,)
+    elif stated is not None:
+        prepared = found.preprocessing
+        notes += (stated.note, _assumed(found))
+    else:
+        prepared, note = _not_in_tensors(said, dialect)
+        notes += (note,)
+    return replace(said.spec, preprocessing=prepared), notes
+
+
+def _not_in_tensors(said: Configured, dialect: Dialect) -> tuple[Preprocessing, str]:
+    """The preprocessing that texts beside the weights say, that the dialect's own network does, or that is assumed."""
+    rule, own = said.spec.preprocessing, dialect.meaning(said.spec.name)
+    if said.pixels is not None:
+        note = f"Images are normalised as the files beside the weights say: {pixel_formula(said.pixels)}."
+        return normalised_by(rule, said.pixels), note
+    if own is not None and own.normalises is not None:
+        return rule, f"Images are normalised as {dialect.title} does: {pixel_formula(own.normalises)}."
+    if own is not None and own.expects is not None:
+        note = (
+            "Weights do not tell how images were prepared: assumed the normalisation that the published ones of "
+            f"{dialect.title} expect, {pixel_formula(own.expects)}; set it with --recipe."
+        )
+        return normalised_by(rule, own.expects), note
+    return rule, _assumed(said.spec)
+
+
+def _cautions(spec: NetworkSpec, dialect: Dialect, reader: Reader, options: SourceOptions) -> list[str]:
+    """What the names could mean besides."""
+    notes: list[str] = []
+    is_hinted = dialect.hint is not None and re.search(dialect.hint, texts_of(reader)) is not None
+    if options.dialect is None and dialect.caution is not None and not is_hinted:
+        notes.append(dialect.caution)
+    variant, own = VARIANTS[spec.name], dialect.meaning(spec.name)
+    relatives = (dialect.meaning(name) for name, row in VARIANTS.items() if row.family is spec.family)
+    norms = {(row.epsilon, row.decay) for row in relatives if row is not None}
+    is_published = (spec.width, spec.depth) == (variant.width, variant.depth)
+    if own is not None and len(norms) > 1 and options.arch is None and not is_published:
+        notes.append(
+            f"{dialect.title}'s networks differ in epsilon or decay: took epsilon {own.epsilon:g} of {spec.name}; if "
+            "the network is another one's with other coefficients, say --arch, --width and --depth."
+        )
+    return notes
+
+
+def _assumed(spec: NetworkSpec) -> str:
+    recipes = VARIANTS[spec.name].recipes
+    others = f" (others: {', '.join(recipes[1:])})" if recipes[1:] else ""
+    return (
+        f"Weights do not tell how images were prepared: assumed recipe {recipes[0]}{others} "
+        f"at {spec.preprocessing.resolution} pixels; set it with --recipe."
+    )

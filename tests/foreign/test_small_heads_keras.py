@@ -1,0 +1,142 @@
+"""Keras models with a small head behind an EfficientNet of keras.applications: every file gives their logits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+keras = pytest.importorskip("keras", reason="Keras is not installed")
+
+from keras.src.applications.efficientnet import EfficientNet  # keras.applications offers the published sizes only
+
+import effnet
+from converters import SourceOptions, convert, digest, open_checkpoint
+from effnet_core import Activation, HiddenActivation, HiddenDense, HiddenNorm, NetworkSpec, Pooling
+
+pytestmark = pytest.mark.filterwarnings(
+    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
+    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
+)
+layers = keras.layers
+SIZE = 64
+PIXELS = np.random.default_rng(1).uniform(0, 255, (2, SIZE, SIZE, 3)).astype(np.float32)
+BOUND = 1e-5
+WITH_CONFIGURATION = (".keras", ".h5")
+WITHOUT = (".weights.h5", "", ".index")
+"""Files of weights, a SavedModel, a TensorFlow checkpoint."""
+
+
+def backbone() -> Any:
+    return EfficientNet(
+        width_coefficient=0.13,
+        depth_coefficient=0.5,
+        default_size=SIZE,
+        input_shape=(SIZE, SIZE, 3),
+        weights=None,
+        include_top=False,
+        weights_name="b0",
+        name="efficientnetb0",
+    )
+
+
+def nested() -> Any:
+    """The network inside another model; the head normalises behind the activation."""
+    body, image = backbone(), keras.Input((SIZE, SIZE, 3))
+    x = layers.Dropout(0.3)(layers.GlobalMaxPooling2D()(body(image)))
+    x = layers.BatchNormalization(epsilon=0.05)(layers.Dense(12, activation="relu")(x))
+    return keras.Model(image, layers.Dense(5, name="out")(x))
+
+
+def flat() -> Any:
+    """The head appended to the network's own layers; it normalises before the activation."""
+    body = backbone()
+    x = layers.Dense(12)(layers.GlobalAveragePooling2D()(body.output))
+    x = layers.Dropout(0.2)(layers.Activation("tanh")(layers.BatchNormalization()(x)))
+    return keras.Model(body.input, layers.Dense(5, name="out")(x))
+
+
+def make_lively(model: Any) -> None:
+    random = np.random.default_rng(0)
+    for variable in model.weights:
+        shape, (layer, leaf) = tuple(variable.shape), variable.path.split("/")[-2:]
+        if layer.startswith("normalization") or "seed" in leaf:
+            continue  # what normalises pixels stays
+        if leaf == "kernel":
+            fan_in = np.prod(shape[:2] if layer.endswith("dwconv") else shape[:-1])
+            variable.assign(random.normal(0, np.sqrt(2 / fan_in), shape))
+        elif leaf == "moving_variance":
+            variable.assign(random.uniform(0.4, 1.2, shape))
+        else:
+            variable.assign(random.normal(leaf == "gamma", 0.2, shape))
+
+
+@pytest.fixture(scope="module", params=[nested, flat])
+def saved(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    """Where the files of a model are, without suffix, and its logits."""
+    model, path = request.param(), tmp_path_factory.mktemp("keras") / request.param.__name__
+    make_lively(model)
+    for suffix in WITH_CONFIGURATION:
+        model.save(f"{path}{suffix}")
+    model.save_weights(f"{path}.weights.h5")
+    model.export(str(path), verbose=False)
+    tf.train.Checkpoint(model).write(str(path / "ck"))
+    return path, model(PIXELS).numpy()
+
+
+def file_of(path: Path, suffix: str) -> Path:
+    return path / "ck.index" if suffix == ".index" else Path(f"{path}{suffix}")
+
+
+def distance(path: Path, logits: np.ndarray, backend: str, options: SourceOptions | None = None) -> float:
+    """The largest difference between logits, of the largest logit."""
+    model = effnet.load_model(path, backend=backend, options=options)
+    prepared = model.spec.preprocessing if backend == "torch" else effnet.load_network(path).spec.preprocessing
+    x = (PIXELS - np.float32(prepared.mean)) / np.float32(prepared.scale)
+    if backend == "tf":
+        found = model(x).numpy()
+    else:
+        with torch.no_grad():
+            found = model(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()  # (N, H, W, C) -> (N, C, H, W)
+    return float(np.abs(found - logits).max() / np.abs(logits).max())
+
+
+def corrected(spec: NetworkSpec, name: str) -> NetworkSpec:
+    """What was assumed without a configuration, made what the model is."""
+    classifier = spec.classifier
+    assert classifier is not None
+    dense, norm = classifier.hidden
+    assert isinstance(dense, HiddenDense)
+    assert isinstance(norm, HiddenNorm)
+    if name == "nested":
+        changed = replace(classifier, pooling=Pooling.MAX, hidden=(dense, replace(norm, epsilon=0.05)))
+    else:
+        hidden = (replace(dense, activation=None), norm, HiddenActivation(activation=Activation.TANH))
+        changed = replace(classifier, hidden=hidden)
+    return replace(spec, classifier=changed)
+
+
+@pytest.mark.parametrize("suffix", WITH_CONFIGURATION)
+def test_with_its_configuration_a_file_gives_the_logits(saved: Any, suffix: str, tmp_path: Path) -> None:
+    path, logits = saved
+    convert(file_of(path, suffix), tmp_path / "a.safetensors", sync=False)
+    backend = "tf" if suffix == ".h5" else "torch"
+    assert distance(tmp_path / "a.safetensors", logits, backend) < BOUND
+    with open_checkpoint(tmp_path / "a.safetensors") as one, open_checkpoint(file_of(path, suffix)) as other:
+        assert digest(one) == digest(other)
+
+
+@pytest.mark.parametrize("suffix", WITHOUT)
+def test_without_it_the_definition_has_to_be_given(saved: Any, suffix: str) -> None:
+    path, logits = saved
+    source = file_of(path, suffix)
+    with open_checkpoint(source) as found:
+        assert any("assumed average pooling" in note for note in found.notes)
+        spec = found.spec
+    assert distance(source, logits, "torch") > 100 * BOUND
+    assert distance(source, logits, "torch", SourceOptions(spec=corrected(spec, path.name))) < BOUND

@@ -102,7 +102,13 @@ class Candidates:
     def _depths(self, name: str) -> list[float]:
         wished = self._wish.depth
         grid = [VARIANTS[name].depth, *_DEPTHS] if wished is None else [wished]
+        if self._recognised.num_blocks is None:  # as many tensors, then
+            by_count = {block_count(name, depth=depth): depth for depth in reversed(grid)}
+            grid = [depth for depth in by_count.values() if self._has_tensors(name, depth)]
         return [depth for depth in grid if self._has_blocks(name, depth)][:1]
+
+    def _has_tensors(self, name: str, depth: float) -> bool:
+        return len(parameters(self.build(name, width=self._wish.width, depth=depth))) == len(self._shapes)
 
     def _has_blocks(self, name: str, depth: float) -> bool:
         return self._recognised.num_blocks in (None, block_count(name, depth=depth))

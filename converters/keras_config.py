@@ -1,4 +1,4 @@
-"""What a Keras model does before and behind the layers of a network, from the model's configuration (JSON).
+"""What a Keras model is, from its configuration (JSON): its layers' names, and those before and behind a network.
 
 Files of whole models hold the configuration. Its layers name those before them, in a form that differs between
 versions of Keras and between functional and sequential models; models may stand inside models.
@@ -7,6 +7,7 @@ versions of Keras and between functional and sequential models; models may stand
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,35 @@ def layers_behind(text: str, path: str) -> tuple[Layer, ...] | None:
 
 class UnclearModel(ValueError):
     """A configuration from which the way to or from a layer cannot be told."""
+
+
+def layer_names(text: str) -> dict[str, str]:
+    """The layers' own names by the paths that they have in `.weights.h5`, of class and number: `layers/conv2d_5`.
+
+    Source: keras/src/saving/saving_lib.py, _save_container_state and to_snake_case. Empty for any other text.
+    """
+    try:
+        return dict(_numbered(_model(json.loads(text)), around="", depth=0))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _numbered(model: _Model | None, *, around: str, depth: int) -> Iterator[tuple[str, str]]:
+    if model is None or depth > _DEEPEST:
+        return
+    counts: Counter[str] = Counter()
+    for name, entry in model.layers.items():
+        kind = _snake_case(str(entry.get("class_name")))
+        number = counts[kind]
+        counts[kind] += 1
+        path = f"{around}layers/{kind}{f'_{number}' if number else ''}"
+        yield path, name
+        yield from _numbered(_model(entry), around=f"{path}/", depth=depth + 1)
+
+
+def _snake_case(name: str) -> str:
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,8 +74,9 @@ def plan_conversion(
         )
         notes, shift, kept = (*notes, made_up.note), made_up.shift, made_up.kept
     steps = list(_steps(checkpoint, dialect, dtype=dtype, shift=shift))
-    if dialect.normalisation is not None:
-        steps[:0], note = _normalisation(spec, dialect, dialect.normalisation)
+    tensors = dialect.normalisation
+    if tensors is not None and (tensors.families is None or spec.family in tensors.families):
+        steps[:0], note = _normalisation(spec, dialect, tensors)
         notes = (*notes, note)
     if layout.sorted_by_name:
         steps.sort(key=lambda step: step.target.name.encode())

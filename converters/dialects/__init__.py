@@ -11,6 +11,7 @@ from converters.dialects.effnet_torch import EFFNET_TORCH
 from converters.dialects.huggingface import HUGGINGFACE
 from converters.dialects.keras_applications import KERAS_APPLICATIONS, KERAS_APPLICATIONS_V2
 from converters.dialects.keras_hub import KERAS_HUB
+from converters.dialects.keras_order import KERAS_ORDER
 from converters.dialects.native import NATIVE
 from converters.dialects.official import OFFICIAL
 from converters.dialects.official_object import OFFICIAL_OBJECT
@@ -37,6 +38,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
             KERAS_APPLICATIONS_V2,
             QUBVEL,
             KERAS_HUB,
+            KERAS_ORDER,
         )
     }
 )

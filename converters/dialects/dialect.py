@@ -79,6 +79,8 @@ class StoredNormalisation:
     variance: str
     count: str
     """An integer scalar beside them, of which inference makes no use; written as zero."""
+    families: frozenset[Family] | None = None
+    """Families whose networks have them; None: all of the dialect."""
 
 
 @dataclass(frozen=True, kw_only=True)

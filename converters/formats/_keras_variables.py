@@ -34,8 +34,13 @@ class Variables:
     notes: tuple[str, ...]
 
 
-def find_variables(tree: Tree, attributes: Attributes, *, size: int, where: str) -> Variables:
-    """Name every variable of a layer in an HDF5 file of `size` bytes. Raises what `describe` raises."""
+def find_variables(
+    tree: Tree, attributes: Attributes, *, size: int, where: str, configured: Mapping[str, str]
+) -> Variables:
+    """Name every variable of a layer in an HDF5 file of `size` bytes. Raises what `describe` raises.
+
+    `configured` has names by path for layers of which the file itself has none, as Keras 2 writes them.
+    """
     skipped: dict[str, str] = {}
     layers: dict[str, dict[int, Stored]] = {}
     for path, header in tree.datasets.items():
@@ -50,7 +55,7 @@ def find_variables(tree: Tree, attributes: Attributes, *, size: int, where: str)
             skipped[path] = str(reason)
         else:
             layers.setdefault(match["layer"] or "", {})[int(match["number"])] = found
-    names = _layer_names(tree.groups, list(layers), attributes)
+    names = _layer_names(tree.groups, list(layers), attributes, configured)
     stored: dict[str, Stored] = {}
     notes: list[str] = []
     for layer, variables in sorted(layers.items(), key=_last_place):
@@ -79,12 +84,14 @@ def _leaves(layer: str, variables: Mapping[int, Stored]) -> Sequence[str] | None
     return leaves_of(layer.rpartition("/")[2], [variables[number].shape for number in range(len(variables))])
 
 
-def _layer_names(groups: Mapping[str, Header], layers: Sequence[str], attributes: Attributes) -> dict[str, str]:
+def _layer_names(
+    groups: Mapping[str, Header], layers: Sequence[str], attributes: Attributes, configured: Mapping[str, str]
+) -> dict[str, str]:
     """The name of each layer: its own behind those of the networks around it, or its path where the file has none.
 
     Two layers of one name, as networks of subclasses may have, keep their paths.
     """
-    known: dict[str, str] = {}
+    known = dict(configured)
     for path, header in groups.items():
         owner, _, last = path.rpartition("/")
         name = attributes.text(header, "name") if owner and last == VARIABLES else None

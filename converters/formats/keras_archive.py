@@ -7,6 +7,7 @@ the definition of the network as an entry that Keras ignores.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from converters.checkpoint import SPEC_KEY
@@ -16,6 +17,7 @@ from converters.formats._temporary import TemporaryData
 from converters.formats._zip import Entry, Method, ZipArchive
 from converters.formats.base import Array, Location
 from converters.formats.keras_weights import KerasWeightsReader
+from converters.keras_config import layer_names
 
 SPEC_ENTRY = "effnet.json"
 WEIGHTS_ENTRY = "model.weights.h5"
@@ -54,10 +56,15 @@ class KerasArchiveReader(KerasWeightsReader):
 
     def name_tensors(self) -> None:
         """Name every variable of a layer, and take the texts of the archive."""
+        self._texts = self._read_texts()
         super().name_tensors()
-        self.metadata = {**self.metadata, **self._texts()}
+        self.metadata = {**self.metadata, **self._texts}
 
-    def _texts(self) -> dict[str, str]:
+    def configured_names(self) -> Mapping[str, str]:
+        """Names of layers by path, from the configuration of the model."""
+        return layer_names(self._texts.get("model_config", ""))
+
+    def _read_texts(self) -> dict[str, str]:
         found: dict[str, str] = {}
         for name, key in _TEXTS.items():
             entry = self._archive.entries.get(name)

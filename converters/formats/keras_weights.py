@@ -33,11 +33,15 @@ class KerasWeightsReader(Hdf5Reader):
         where = str(self.path)
         tree = walk(self.window, where=where)
         attributes = Attributes(self.window, where=where)
-        found = find_variables(tree, attributes, size=self.window.size, where=where)
+        found = find_variables(tree, attributes, size=self.window.size, where=where, configured=self.configured_names())
         if not found.stored:
             raise FormatError(f"{where} is an HDF5 file, but none of Keras: expected `layer_names` or groups `vars`.")
         self.stored, self.skipped, self.notes = found.stored, found.skipped, found.notes
         self.metadata = attributes.texts(tree.groups[""])
+
+    def configured_names(self) -> Mapping[str, str]:
+        """Names of layers by path, from elsewhere than the weights; none here."""
+        return {}
 
 
 class KerasWeightsWriter(Writer):

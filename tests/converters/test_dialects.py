@@ -238,6 +238,7 @@ UNKNOWN = {
     "keras-applications": (Family.LITE, Family.EDGETPU, Family.CONDCONV, Family.V2),
     "keras-applications-v2": (Family.V1, Family.LITE, Family.EDGETPU, Family.CONDCONV),
     "qubvel": (Family.LITE, Family.EDGETPU, Family.CONDCONV, Family.V2),
+    "keras-order": (Family.LITE, Family.EDGETPU, Family.CONDCONV),
     "keras-hub": (Family.EDGETPU, Family.CONDCONV, Family.V2),
 }
 KNOWN = [

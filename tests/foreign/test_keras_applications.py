@@ -3,11 +3,13 @@
 Its networks take pixels and normalise them; ours are given what the definition of the file that was read says.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from converters.naming import table
 from effnet.backends import Network as OurNetwork
 from effnet.choices import Backend
 from effnet_core import resolve
+from tests.converters.memory import equal
 from tests.foreign.comparison import check_back, check_controls, check_there, our_logits, too_far
 from tests.foreign.judge import SIZES, WIDTH, Judge, Made, Network, judging, narrow
 
@@ -85,6 +88,22 @@ def test_narrow(name: str, judge: Judge, tmp_path: Path) -> None:
     check_controls(ours, made, prepare=prepare)
     for suffix in (".weights.h5", ".h5"):
         check_back(judge, made, ours, tmp_path / f"ours{suffix}", to=dialect_of(name))
+
+
+@pytest.mark.parametrize("name", ["EfficientNetB0", "EfficientNetV2S"])
+def test_layers_without_names(name: str, judge: Judge, tmp_path: Path) -> None:
+    """`.weights.h5` as Keras 2 writes it: the class of a layer and its number, no name."""
+    made = judge.make(narrow(name), sizes=SIZES[:1], dtypes=["float32"])
+    target = tmp_path / "numbered.weights.h5"
+    shutil.copy(made.files[".weights.h5"], target)
+    with h5py.File(target, "r+") as file:
+        file.visititems(lambda _, item: item.attrs.pop("name", None))
+    ours = effnet.load_network(target)
+    assert any("numbers its layers" in note for note in ours.notes)
+    named = effnet.load_network(made.files[".weights.h5"])
+    assert (ours.spec, equal(ours.state, named.state)) == (named.spec, True)
+    found = our_logits(ours, made, made.logits, backend=Backend.TORCH, prepare=as_defined(ours))
+    assert too_far(found, made.logits) == {}
 
 
 def test_weights_imagenet(judge: Judge, tmp_path: Path) -> None:

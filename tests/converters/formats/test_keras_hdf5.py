@@ -102,7 +102,11 @@ def test_long_lists_go_on_in_other_attributes(count: int, found: int, tmp_path: 
 
 @pytest.mark.parametrize(
     ("name", "kind", "prefix"),
-    [("flat.h5", "keras-h5", ""), ("nested.h5", "keras-h5", "efficientnetb0/")],
+    [
+        ("flat.h5", "keras-h5", ""),
+        ("nested.h5", "keras-h5", "efficientnetb0/"),
+        ("nested.keras", "keras", "efficientnetb0/"),  # from the configuration: the weights there have no names
+    ],
 )
 def test_keras_2_with_names(name: str, kind: str, prefix: str) -> None:
     truth = expected()
@@ -114,8 +118,8 @@ def test_keras_2_with_names(name: str, kind: str, prefix: str) -> None:
     assert containers.same({key: found[key] for key in inner | outer}, inner | outer)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("nested.weights.h5", "keras-weights"), ("nested.keras", "keras")])
-def test_keras_2_without_names(name: str, kind: str) -> None:
+def test_keras_2_without_names() -> None:
+    name, kind = "nested.weights.h5", "keras-weights"
     found, truth = containers.read(kind, FIXTURES / name), expected()
     assert detect_format(FIXTURES / name) == kind
     inner = "layers/functional/layers/"

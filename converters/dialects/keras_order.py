@@ -32,7 +32,7 @@ def _class_of(part: str) -> str:
     if part == "depthwise.conv":
         return f"layers/depthwise_conv2d{_NUMBER}"
     if part == "classifier":
-        return f"layers/dense{_NUMBER}"
+        return "layers/dense"
     return f"layers/{_CLASSES[part.rpartition('.')[2]]}{_NUMBER}"
 
 

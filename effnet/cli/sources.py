@@ -97,7 +97,7 @@ class _Flag:
 DIALECT_NAMES = (
     "native, effnet-torch, effnet-keras, official, official-object, efficientnet-pytorch, timm, timm-symmetric, "
     "torchvision, huggingface, deep-learning-for-image-processing, keras-applications, keras-applications-v2, qubvel, "
-    "keras-hub"
+    "keras-order, keras-hub"
 )
 """For the help; the registry itself is not loaded for it."""
 _FLAGS = (

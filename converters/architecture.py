@@ -15,6 +15,7 @@ from effnet_core import (
     UnknownVariant,
     canonical_name,
     mismatch,
+    parameters,
 )
 
 OWN_BLOCKS = (
@@ -61,6 +62,14 @@ def find_architecture(recognised: Recognised, shapes: Shapes, wish: Wish) -> Fou
         raise UnknownArchitecture(
             f"No variant has {_blocks(recognised)} of these shapes. Name the network, as in "
             f"--arch efficientnet-b0 --width 0.5 --depth 1.0. {OWN_BLOCKS} Variants: {', '.join(VARIANTS)}."
+        )
+    fitting, held = candidates.score(best), len(shapes)
+    if 2 * fitting < max(held, len(parameters(best))):
+        raise UnknownArchitecture(
+            f"The tensors fit no EfficientNet: of {held}, the nearest ({best.name}, width {best.width:g}, depth "
+            f"{best.depth:g}) has {fitting}. It is probably another architecture, or a part of a checkpoint, such as "
+            "an incomplete set of moving averages. If it is an EfficientNet, name it, as in --arch efficientnet-b0, to "
+            f"see every difference. {OWN_BLOCKS}"
         )
     return Found(spec=best, note=f"No variant fits all tensors; {best.name} fits most of them.")
 

@@ -64,7 +64,10 @@ def find_ending(
             return _with_head(recognised, spec, names, notes, head)
     spec, notes = network(_shapes(reader, names), options)
     if spec.classifier is None:
-        notes += (f"The file holds {ending(spec)}: the network gives features.",)
+        notes += (
+            f"The file holds {ending(spec)}: the network gives features, averaged over the image where nothing else is "
+            "asked for (pooling).",
+        )
     return replace(_ending(recognised, spec, names, notes), no_head=no_head)
 
 

@@ -17,6 +17,11 @@ from converters.recognition import Recognised
 from converters.whose_names import texts_of
 from effnet_core import VARIANTS, NetworkSpec, Preprocessing, from_json, preprocessing, with_classes
 
+_INSIDE = (
+    "The network in the file does so itself; one that does not, such as this project's, has to be given images "
+    "normalised so."
+)
+
 
 def network_of(
     reader: Reader,
@@ -72,7 +77,7 @@ def _prepared(
         prepared = found.preprocessing
     elif stated is not None and stated.pixels is not None:
         prepared = normalised_by(found.preprocessing, stated.pixels)
-        notes += (stated.note,)
+        notes += (f"{stated.note} {_INSIDE}",)
     elif stated is not None:
         prepared = found.preprocessing
         notes += (stated.note, _assumed(found))
@@ -89,7 +94,7 @@ def _not_in_tensors(said: Configured, dialect: Dialect) -> tuple[Preprocessing, 
         note = f"Images are normalised as the files beside the weights say: {pixel_formula(said.pixels)}."
         return normalised_by(rule, said.pixels), note
     if own is not None and own.normalises is not None:
-        return rule, f"Images are normalised as {dialect.title} does: {pixel_formula(own.normalises)}."
+        return rule, f"Images are normalised as {dialect.title} does: {pixel_formula(own.normalises)}. {_INSIDE}"
     if own is not None and own.expects is not None:
         note = (
             "Weights do not tell how images were prepared: assumed the normalisation that the published ones of "

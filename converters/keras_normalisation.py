@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isclose, sqrt
 from typing import Any, cast
 
@@ -43,6 +43,10 @@ _LARGEST = 1e30
 _UNCHANGED = re.compile(r"InputLayer|ZeroPadding2D|Dropout|Random\w+|Gaussian\w+|Resizing|CenterCrop|Identity")
 """Layers that leave the range of pixels as it is."""
 _RECIPE = "Say otherwise with --recipe."
+_ANY_SIZE = (
+    "The model was built for images of any size: where a size is odd, keras.applications then pads as if it were even, "
+    "and its logits are others than those of the SAME padding that is read here."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,7 @@ class _Affine:
 
     def as_range(self) -> PixelRange:
         """As (pixel - mean) / scale."""
-        means = [-shift / factor for factor, shift in zip(self.factor, self.shift, strict=True)]
+        means = [0.0 - shift / factor for factor, shift in zip(self.factor, self.shift, strict=True)]  # no negative 0
         scales = [1 / factor for factor in self.factor]
         return PixelRange(mean=(means[0], means[1], means[2]), scale=(scales[0], scales[1], scales[2]))
 
@@ -87,6 +91,8 @@ def stated_normalisation(
     way = None if text is None else layers_before(text, stem)
     if way is not None:
         stated = _by_layers(reader, way)
+        if stated is not None and tensors is not None and _takes_any_size(way):
+            return replace(stated, note=f"{stated.note} {_ANY_SIZE}")
         if stated is not None:
             return stated
     if tensors is None or tensors.mean not in names or tensors.variance not in names:
@@ -122,6 +128,12 @@ def _by_layers(reader: Reader, way: Sequence[Layer]) -> Stated | None:
             f"the network was trained on so, it expects to be divided twice. {_RECIPE}"
         )
     return Stated(pixels=pixels, note=note)
+
+
+def _takes_any_size(way: Sequence[Layer]) -> bool:
+    """Whether the model was built for images of any height or width."""
+    shapes = [layer.config.get("batch_shape", layer.config.get("batch_input_shape")) for layer in way]
+    return any(isinstance(shape, list) and None in cast("list[Any]", shape)[1:3] for shape in shapes)
 
 
 def _normalisation(reader: Reader, layer: Layer) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:

@@ -133,6 +133,16 @@ def test_strangers_are_refused() -> None:
         opened({})
 
 
+def test_half_a_network_is_taken_for_no_other_one() -> None:
+    arrays = in_dialect("timm", NARROW, lively_state(NARROW))
+    half = dict(list(arrays.items())[: len(arrays) // 2])
+    with pytest.raises(UnknownArchitecture, match="probably another architecture, or a part of a checkpoint"):
+        opened(half)
+    nearly = dict(list(arrays.items())[:-20])
+    with pytest.raises(CheckpointMismatch, match=r"Missing"):
+        opened(nearly, SourceOptions(arch="b0", width=0.13))
+
+
 def test_a_few_known_names_are_no_network() -> None:
     with pytest.raises(UnknownArchitecture, match="No variant has 3 blocks"):
         opened({"blocks.2.expand.conv.kernel": np.zeros((1, 1, 8, 48), np.float32)})

@@ -38,7 +38,7 @@ def test_a_file_that_ends_earlier_is_a_network_that_ends_earlier(dialect, cut):
     assert endpoints(found.spec) == endpoints(spec)
     assert equal(found.state(), lively_state(spec))
     what = "no classifier" if cut is without_classifier else "no head and no classifier"
-    assert any(f"The file holds {what}: the network gives features." in note for note in found.notes)
+    assert any(f"The file holds {what}: the network gives features, averaged over" in note for note in found.notes)
     assert not any("gives features" in note for note in opened(whole(dialect), SourceOptions(dialect=dialect)).notes)
 
 

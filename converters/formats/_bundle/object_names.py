@@ -82,7 +82,7 @@ def _set_aside(index: BundleIndex, graph: ObjectGraph) -> dict[str, str]:
     for key in index.tensors:
         original = first.get(_fingerprint(index, graph, key))
         if original is not None and _SECOND_COPY.search(key):
-            aside.setdefault(key, f"the same variable as {original.removesuffix(VALUE_SUFFIX)}, stored twice")
+            aside.setdefault(key, "a second copy of a variable that was read")
     return aside
 
 

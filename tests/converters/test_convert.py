@@ -98,7 +98,7 @@ def test_an_object_based_checkpoint_holds_its_sibling_s_averages(tmp_path: Path)
 
 
 def test_tensorflow_restores_what_is_written_with_object_based_names(tmp_path: Path) -> None:
-    tf = pytest.importorskip("tensorflow")
+    tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     convert(oracle.FOLDER / "efficientnetv2-b0", tmp_path / "ckpt-1", to="official-object", to_format="tensor-bundle")
     written = tf.train.load_checkpoint(str(tmp_path / "ckpt-1"))
     original = tf.train.load_checkpoint(str(oracle.FOLDER / oracle.OBJECT_BASED))
@@ -289,7 +289,7 @@ def test_a_folder_is_resolved_in_the_notes() -> None:
 
 @pytest.mark.parametrize("folder", oracle.FOLDERS)
 def test_a_converted_pth_is_the_state_dict_of_the_network(folder: str, tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     from effnet_torch import create_model  # noqa: PLC0415 - after the check that torch is there
 
     known = oracle.load(folder, ema=True)

@@ -8,7 +8,7 @@ import pytest
 from converters import SourceOptions, convert
 from tests import oracle
 
-tf = pytest.importorskip("tensorflow")
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 FOLDERS = ("efficientnet-b0", "efficientnet-condconv-b0-4e", "efficientnetv2-b0")
 VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"

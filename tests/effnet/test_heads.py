@@ -47,7 +47,7 @@ def compared(a, b):
 
 
 def logits(spec, state):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     from effnet_torch import create_model  # noqa: PLC0415 - after the check that torch is there
 
     model = create_model(spec, state, dtype="float64").eval()
@@ -67,7 +67,7 @@ def test_without_the_background_the_other_logits_stay():
 
 def test_a_grey_image_gives_what_it_gave_in_three_channels():
     grey = images(2, 33, 33, channels=1).transpose(0, 3, 1, 2)
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     from effnet_torch import create_model  # noqa: PLC0415 - as above
 
     with converters.adapt(converters.state_checkpoint(SPEC, lively_state(SPEC)), Adaptation(in_channels=1)) as one:

@@ -82,7 +82,7 @@ def test_there_and_back_bit_for_bit(archive, tmp_path):
 
 
 def test_keras_alone_opens_it_and_gives_the_same_logits(archive):
-    keras = pytest.importorskip("keras")
+    keras = pytest.importorskip("keras", reason="Keras is not installed")
     batch = images(2, 32, 32)
     logits = np.asarray(keras.models.load_model(archive, compile=False)(batch, training=False))
     np.testing.assert_array_equal(logits, load_model(archive, backend="tf")(batch, training=False))
@@ -90,7 +90,7 @@ def test_keras_alone_opens_it_and_gives_the_same_logits(archive):
 
 
 def test_the_same_weights_in_pytorch(archive):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     batch = images(2, 32, 33)
     model = load_model(archive, backend="torch", dtype="float64", endpoints=["blocks.3", "logits"])
     assert not model.training
@@ -104,7 +104,7 @@ def test_the_same_weights_in_pytorch(archive):
 @pytest.mark.parametrize("spec", [SPEC, resolve("v2-s", width=0.13, depth=0.1), resolve("condconv-b0-4e", width=0.13)])
 @pytest.mark.parametrize("name", ["x.h5", "x.weights.h5"])
 def test_keras_loads_weights_without_a_model(spec, name, tmp_path):
-    effnet_tf = pytest.importorskip("effnet_tf")
+    effnet_tf = pytest.importorskip("effnet_tf", reason="TensorFlow is not installed")
     state = lively_state(spec)
     report = converters.save_state(tmp_path / name, spec, state)
     assert report.dialect == "effnet-keras"
@@ -282,7 +282,7 @@ def test_networks_that_end_elsewhere(end, tmp_path):
     found = load_network(tmp_path / "x.keras")
     assert found.spec == spec
     assert all(found.state[name].tobytes() == array.tobytes() for name, array in state.items())
-    keras = pytest.importorskip("keras")
+    keras = pytest.importorskip("keras", reason="Keras is not installed")
     model = keras.models.load_model(tmp_path / "x.keras", compile=False)
     expected = load_model(tmp_path / "x.npz", backend="tf")
     np.testing.assert_array_equal(model(images(2, 32, 32)), expected(images(2, 32, 32)))

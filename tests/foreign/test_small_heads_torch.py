@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 foreign = pytest.importorskip("efficientnet_pytorch", reason="the package efficientnet_pytorch is not installed")
 
 import effnet

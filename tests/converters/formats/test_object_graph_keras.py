@@ -90,7 +90,7 @@ def test_names_and_values_of_what_keras_3_saves(writer: str, saved: Saved) -> No
 
 
 def test_a_network_of_this_project_saved_by_tensorflow_is_the_same_network(tmp_path: Path) -> None:
-    effnet_tf = pytest.importorskip("effnet_tf")
+    effnet_tf = pytest.importorskip("effnet_tf", reason="TensorFlow is not installed")
     spec = resolve("b0", width=0.13, depth=0.5, num_classes=10)
     state = lively_state(spec)
     tf.train.Checkpoint(model=effnet_tf.create_model(spec, state)).write(str(tmp_path / "model"))

@@ -106,7 +106,7 @@ def test_input_that_does_not_fit_is_refused(inputs):
 
 
 def test_cuda_is_refused_where_there_is_none():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
     with pytest.raises(DeviceUnavailable, match="--device cpu"):

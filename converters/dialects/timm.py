@@ -2,7 +2,7 @@
 
 Models whose name begins with tf_ take the official TensorFlow weights: SAME padding, epsilon 1e-3. The others, trained
 in PyTorch, pad symmetrically, epsilon 1e-5. Their tensors have the same names, so that only the model's name tells them
-apart, which timm's own folders hold in config.json.
+apart, which timm's own folders hold in config.json and its training program in the checkpoint.
 
 Source: timm/models/efficientnet.py, _efficientnet_blocks.py and _efficientnet_builder.py, version 1.0.31.
 """
@@ -26,6 +26,8 @@ from converters.dialects.dialect import (
 )
 from effnet_core import Padding
 
+_HINT = r'(?m)(?:"architecture": *"|^){}'
+"""The model's name in config.json, or a line of its own: the `arch` that timm's training program saves."""
 _BLOCK = "blocks.{stage_index}.{repeat}"
 _SQUEEZE_EXCITE = {
     "squeeze_excite.reduce": f"{_BLOCK}.se.conv_reduce",
@@ -82,7 +84,7 @@ TIMM = Dialect(
     ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
     norm_counter="num_batches_tracked",
     configured=configured,
-    hint=r'"architecture": *"tf_efficientnet',
+    hint=_HINT.format("tf_efficientnet"),
     caution=(
         "timm's names do not tell its tf_ models (SAME padding) from its others (symmetric padding); took tf_. If the "
         "model's name does not begin with tf_, say --from timm-symmetric."
@@ -94,6 +96,6 @@ TIMM_SYMMETRIC = replace(
     TIMM,
     name="timm-symmetric",
     title="timm (models without tf_)",
-    hint=r'"architecture": *"efficientnet',
+    hint=_HINT.format("efficientnet"),
     semantics=(Semantics(padding=Padding.SYMMETRIC, epsilon=1e-5, decay=0.9, expects=IMAGENET),),
 )

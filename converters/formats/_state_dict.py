@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Generic, TypeVar, cast
 
 from converters.errors import UnsupportedFile
@@ -17,6 +18,7 @@ Without any of them, the checkpoint itself is the state dict."""
 AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
 """Keys under which they keep its moving averages beside it. Of the first that holds tensors these are given too, with
 the key and a full stop before their names."""
+_LONGEST_TEXT = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,8 @@ class StateDict(Generic[T]):
 
     tensors: Mapping[str, T]
     skipped: Mapping[str, str]
+    texts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType[str, str]({}))
+    """What the checkpoint says of its network in words: its `arch`, where timm's training program wrote it."""
 
 
 def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
@@ -55,13 +59,17 @@ def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
         found = replace(found, skipped=skipped | dict(found.skipped))
     else:
         found = _split(rest, kind, label="")
+    architecture = checkpoint.get("arch")
+    if isinstance(architecture, str):
+        found = replace(found, texts={"arch": architecture[:_LONGEST_TEXT]})
     for key in averaged[:1]:
         found = _joined(found, _split(cast("dict[object, object]", checkpoint[key]), kind, label=f"{key}."), f"{key}.")
     return found
 
 
 def _joined(found: StateDict[T], averages: StateDict[T], prefix: str) -> StateDict[T]:
-    return StateDict(
+    return replace(
+        found,
         tensors={**found.tensors, **{prefix + name: tensor for name, tensor in averages.tensors.items()}},
         skipped={**found.skipped, **averages.skipped},
     )

@@ -38,7 +38,7 @@ class TorchArchive:
         root = load_state(self._content(_PICKLE, limit=_LARGEST_PICKLE), where=str(file.path))
         state = find_state_dict(root, TensorView, path=file.path)
         self.views, self.skipped = state.tensors, state.skipped
-        self.metadata = read_metadata(self._zip, self._prefix + METADATA_NAME)
+        self.metadata = {**state.texts, **read_metadata(self._zip, self._prefix + METADATA_NAME)}
         self._entries = {name: self._record(name, found.storage) for name, found in self.views.items()}
         total = sum(prod(found.shape) * found.dtype.itemsize for found in self.views.values())
         if total > _FREE_SIZE + _LARGEST_SHARING * file.size:

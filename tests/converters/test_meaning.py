@@ -184,5 +184,17 @@ def test_what_torchvision_does_with_published_networks(variant: str, norm: Norm,
     assert any("Weights do not tell how images were prepared" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    ("arch", "dialect"), [("efficientnet_b0", "timm-symmetric"), ("tf_efficientnet_b0", "timm"), ("resnet50", "timm")]
+)
+def test_the_architecture_in_timm_s_training_checkpoint_is_taken(arch: str, dialect: str, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    state = {name: torch.from_numpy(array.copy()) for name, array in in_dialect("timm", SPEC, STATE).items()}
+    torch.save({"epoch": 3, "arch": arch, "state_dict": state}, tmp_path / "last.pth.tar")
+    with open_checkpoint(tmp_path / "last.pth.tar") as checkpoint:
+        assert checkpoint.dialect.name == dialect
+        assert any("took tf_" in note for note in checkpoint.notes) is (arch == "resnet50")
+
+
 def test_shifting_keeps_the_type() -> None:
     assert shifted(np.ones(3, np.float16), 0.5).dtype == np.float16

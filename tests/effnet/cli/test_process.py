@@ -27,7 +27,8 @@ def test_a_pipe_that_nobody_reads_ends_quietly(arguments):
 
 def test_an_interrupt_is_exit_code_130():
     code = (
-        "import sys, time, effnet\n"
+        "import signal, sys, time, effnet\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background starts without it
         "def slow(*_, **__):\n    print('ready', flush=True)\n    time.sleep(60)\n"
         "effnet.list_variants = slow\n"
         "from effnet.cli import main\nsys.argv = ['effnet', 'list']\nmain()"

@@ -57,7 +57,11 @@ def table(dialect: Dialect, spec: NetworkSpec, *, scope: str) -> tuple[Entry, ..
 
 def entries(dialect: Dialect, spec: NetworkSpec, *, scope: str) -> Iterator[Entry]:
     """The same, one at a time."""
-    return (entry_of(dialect, spec, parameter, scope=scope) for parameter in parameters(spec))
+    layer, name = "", ""
+    for parameter in parameters(spec):
+        if parameter.layer != layer:  # the tensors of a layer follow each other
+            layer, name = parameter.layer, layer_name(dialect, spec, parameter, scope=scope)
+        yield named_entry(dialect, parameter, name + dialect.separator + dialect.leaves[parameter.role])
 
 
 def entry_of(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, *, scope: str) -> Entry:
@@ -103,7 +107,9 @@ def layer_name(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, *, sco
             fields |= {"nth": nth, "nth_of_three": 3 * nth + 1, "next_of_three": 3 * nth + 2}
     if any(counter in template for counter in _LAYER_COUNTERS):
         fields |= _layer_counters(spec, parameter)
-    return _OPTIONAL.sub(lambda match: "" if fields[match[2]] == 0 else match[1], template).format_map(fields)
+    if "[" in template:
+        template = _OPTIONAL.sub(lambda match: "" if fields[match[2]] == 0 else match[1], template)
+    return template.format_map(fields)
 
 
 def _known_template(dialect: Dialect, spec: NetworkSpec, parameter: Parameter) -> str:

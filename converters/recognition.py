@@ -34,6 +34,7 @@ _PLACES = ("stage", "stage_index", "repeat", "letter")
 """Fields that together tell blocks apart where there is no index."""
 _FIELD = re.compile(r"\{(\w+)\}")
 _COUNTED = re.compile(r"_[0-9]+(?=/[^/]*$)")
+_DIGITS = "0123456789"
 _BOUNDARY = re.compile(r"[./]")
 
 
@@ -96,10 +97,28 @@ def _by_prefix(dialect: Dialect, names: Iterable[str], prefix: str | None) -> di
         variable = variable_name(dialect, name)
         for start in _starts(dialect, variable, found, prefix):
             if match := expression.fullmatch(variable, start):
-                fields = {key.rstrip("0123456789"): value for key, value in match.groupdict().items() if value}
-                found.setdefault(variable[:start], []).append(fields)
+                found.setdefault(variable[:start], []).append(_fields(dialect, match))
                 break
     return found
+
+
+def _fields(dialect: Dialect, match: re.Match[str]) -> dict[str, str]:
+    """The values of the fields of the one template that has matched."""
+    if match.lastgroup is None:
+        return {}
+    number = match.lastgroup[len(match.lastgroup.rstrip(_DIGITS)) :]
+    return {field: match[group] for field, group in _groups(dialect)[number] if match[group]}
+
+
+@cache
+def _groups(dialect: Dialect) -> Mapping[str, tuple[tuple[str, str], ...]]:
+    """For the number of each option of the dialect's pattern, its fields with the names of their groups."""
+    groups: dict[str, tuple[tuple[str, str], ...]] = {}
+    for group in pattern(dialect).groupindex:
+        field = group.rstrip(_DIGITS)
+        number = group[len(field) :]
+        groups[number] = (*groups.get(number, ()), (field, group))
+    return groups
 
 
 def _starts(dialect: Dialect, name: str, known: Iterable[str], prefix: str | None) -> list[int]:
@@ -137,8 +156,10 @@ def normalisation_name(dialect: Dialect, name: str) -> str | None:
     Keras numbers the layers of one program that have no names: `normalization_3/mean` is `normalization/mean`.
     """
     tensors = dialect.normalisation
+    if tensors is None:
+        return None
     usual = _COUNTED.sub("", name)
-    return usual if tensors is not None and usual in (tensors.mean, tensors.variance, tensors.count) else None
+    return usual if usual in (tensors.mean, tensors.variance, tensors.count) else None
 
 
 def is_of_network(dialect: Dialect, name: str) -> bool:

@@ -34,6 +34,7 @@ class SortedNames:
 def sort_names(reader: Reader, recognised: Recognised) -> SortedNames:
     """Look at every name of a file whose dialect is known."""
     dialect = recognised.dialect
+    classifiers = _classifiers(dialect, recognised.scope)
     raw: dict[str, str] = {}
     shadows: dict[str, str] = {}
     normalisation: dict[str, list[str]] = {}
@@ -53,7 +54,7 @@ def sort_names(reader: Reader, recognised: Recognised) -> SortedNames:
         if not name.startswith(recognised.prefix) or not is_of_network(dialect, variable):
             strangers.append(name)
             continue
-        if variable.rpartition(dialect.separator)[0] in _classifiers(dialect, recognised.scope):
+        if variable.rpartition(dialect.separator)[0] in classifiers:
             classifier.append(name)
         variable = usual_name(dialect, variable, scope=recognised.scope)
         found = shadows if dialect.shadow_suffix and name.endswith(dialect.shadow_suffix) else raw

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import cache
 
 from converters.checkpoint import DIALECT_KEY, SourceOptions
 from converters.dialects import DIALECTS, Dialect
@@ -126,4 +127,9 @@ def texts_of(reader: Reader) -> str:
 
 def is_ignorable(dialect: Dialect, name: str) -> str | None:
     """Why the network does not need a tensor of that name; None where the dialect does not say."""
-    return next((rule.reason for rule in dialect.ignorable if re.fullmatch(rule.pattern, name)), None)
+    return next((reason for expression, reason in _ignorable(dialect) if expression.fullmatch(name)), None)
+
+
+@cache
+def _ignorable(dialect: Dialect) -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple((re.compile(rule.pattern), rule.reason) for rule in dialect.ignorable)

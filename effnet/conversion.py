@@ -14,7 +14,6 @@ from converters.adapting import NOTHING
 from converters.convert import convert_checkpoint
 from effnet.backends import Network
 from effnet.formats import KERAS, asks_for_keras
-from effnet.keras_archive import write_keras_archive
 from effnet.loading import read_source
 from effnet.sources import find_source, is_official
 
@@ -95,6 +94,8 @@ def _to_keras(
     total = sum(array.nbytes for array in network.state.values())
     if progress is not None:
         progress(0, total)
+    from effnet.keras_archive import write_keras_archive
+
     nbytes = write_keras_archive(network, target, dtype=wanted.dtype, overwrite=wanted.overwrite, sync=wanted.sync)
     if progress is not None:
         progress(total, total)

@@ -28,7 +28,7 @@ from effnet_core import canonical_name
 def main() -> int:
     """Measure, print, and say whether every budget was kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variants", nargs="+", default=["b0", "b7"], type=canonical_name)
+    parser.add_argument("--variants", nargs="+", default=["efficientnet-b0", "efficientnet-b7"], type=canonical_name)
     parser.add_argument("--json", action="store_true", help="print one JSON object per number")
     words = parser.parse_args()
     results: list[Result] = []

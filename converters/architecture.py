@@ -64,7 +64,8 @@ def find_architecture(recognised: Recognised, shapes: Shapes, wish: Wish) -> Fou
             f"--arch efficientnet-b0 --width 0.5 --depth 1.0. {OWN_BLOCKS} Variants: {', '.join(VARIANTS)}."
         )
     fitting, held = candidates.score(best), len(shapes)
-    if 2 * fitting < max(held, len(parameters(best))):
+    is_free = wish.width is None and wish.depth is None
+    if is_free and 2 * fitting < max(held, len(parameters(best))):
         raise UnknownArchitecture(
             f"The tensors fit no EfficientNet: of {held}, the nearest ({best.name}, width {best.width:g}, depth "
             f"{best.depth:g}) has {fitting}. It is probably another architecture, or a part of a checkpoint, such as "

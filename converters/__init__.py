@@ -11,6 +11,7 @@ from converters.ema import Ema, EmaUnavailable
 from converters.epsilon import EpsilonCannotBeMadeUpFor
 from converters.errors import FormatError, OutputError, UnsupportedFile
 from converters.formats import FORMATS, WRITTEN_FORMATS
+from converters.left_out import LeftOut, left_out
 from converters.meaning import DifferentSemantics
 from converters.memory import save_state, state_checkpoint
 from converters.opening import open_checkpoint
@@ -32,6 +33,7 @@ __all__ = [
     "EmaUnavailable",
     "EpsilonCannotBeMadeUpFor",
     "FormatError",
+    "LeftOut",
     "NotFinite",
     "OutputError",
     "SeveralNetworks",
@@ -44,6 +46,7 @@ __all__ = [
     "convert",
     "diff",
     "digest",
+    "left_out",
     "open_checkpoint",
     "save_state",
     "state_checkpoint",

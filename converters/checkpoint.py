@@ -81,7 +81,7 @@ class Checkpoint(AbstractContextManager["Checkpoint"]):
         self.has_averages = uses_ema
         """Whether the file holds moving averages, taken or not, as a set of its own."""
         self.ignored = ignored
-        """Names of entries that are not part of the network, each with the reason."""
+        """Names of every other entry of the file, each with the reason why it was not taken."""
         self.notes = notes
         """What was found or decided, a sentence each."""
         self._scratch = Scratch()

@@ -25,6 +25,7 @@ from converters.epsilon import SHIFTED_KEY, shifted
 from converters.errors import OutputError
 from converters.formats import find_format, output_format, writer_class
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
+from converters.left_out import LeftOut, left_out
 from converters.opening import open_checkpoint
 from converters.plan import Plan, Step, plan_conversion
 from converters.whose_names import find_dialect
@@ -78,6 +79,8 @@ class ConversionReport:
     """Bytes of tensor data written."""
     notes: tuple[str, ...]
     """What was found or decided, a sentence each."""
+    left_out: tuple[LeftOut, ...]
+    """What else the source holds, by kind."""
 
 
 def convert(
@@ -152,6 +155,7 @@ def convert_checkpoint(
         tensors=len(tensors),
         nbytes=sum(info.nbytes for info in tensors),
         notes=(*checkpoint.notes, *plan.notes),
+        left_out=left_out(checkpoint.ignored),
     )
 
 

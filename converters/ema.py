@@ -63,6 +63,13 @@ def choose_ema(
     )
 
 
+def left_reason(*, takes_averages: bool) -> str:
+    """Why the other one of a variable and its moving average is left out."""
+    if takes_averages:
+        return "the variable itself; its moving average was taken"
+    return "the moving average; not taken"
+
+
 def _no_shadows(wanted: Collection[str], absent: list[str], shadows: Mapping[str, str], dialect: str) -> str:
     if not shadows:
         return (

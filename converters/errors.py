@@ -23,6 +23,11 @@ class OutputError(EffnetError):
     """An output cannot be written: it exists, its folder does not, or the disk refused."""
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, for a message: 1 tensor, 2 tensors."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def some_of(names: Iterable[str], *, count: int = 5) -> str:
     """The first names, for a message, and how many more there are."""
     found = list(names)

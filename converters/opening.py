@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from converters.architecture import ADVICE, UnknownArchitecture, find_architecture
 from converters.arrays import inverse
 from converters.candidates import Wish
 from converters.checkpoint import Checkpoint, Source, SourceOptions
-from converters.ema import choose_ema
+from converters.ema import choose_ema, left_reason
 from converters.epsilon import restore
 from converters.errors import UnreadableFile, UnsupportedFile
 from converters.file_ending import Shapes, find_ending
@@ -21,8 +22,8 @@ from converters.look_alike import look_alike
 from converters.naming import Entry
 from converters.recognition import Recognised
 from converters.sorted_names import notes_on, sort_names
-from converters.stored_averages import choose_set
-from converters.whose_names import recognised_names
+from converters.stored_averages import PartOfReader, choose_set
+from converters.whose_names import is_ignorable, recognised_names
 from effnet_core import (
     CheckpointMismatch,
     EffnetError,
@@ -30,6 +31,8 @@ from effnet_core import (
     check_state,
     described,
 )
+
+NOTHING_HIDDEN: Mapping[str, str] = MappingProxyType({})
 
 
 def open_checkpoint(path: str | Path, options: SourceOptions | None = None) -> Checkpoint:
@@ -53,18 +56,20 @@ def open_checkpoint(path: str | Path, options: SourceOptions | None = None) -> C
 def _understand_chosen(reader: Reader, options: SourceOptions) -> Checkpoint:
     """The same as `understand`, where the file may keep moving averages as a second set under names of their own."""
     chosen = choose_set(reader, options)
-    checkpoint = understand(chosen.reader, chosen.options)
+    checkpoint = understand(reader, chosen.options, hidden=chosen.hidden)
     checkpoint.has_averages |= chosen.has_averages
     checkpoint.uses_ema |= chosen.uses_averages
     checkpoint.notes += chosen.notes
     return checkpoint
 
 
-def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
+def understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, str] = NOTHING_HIDDEN) -> Checkpoint:
     """Find the dialect and the network of an open file, and a place or a reason for each of its tensors.
 
-    Raises what `open_checkpoint` raises once the file is open.
+    `hidden` are those that are not looked at, each with the reason. Raises what `open_checkpoint` raises once the file
+    is open.
     """
+    reader = PartOfReader(whole, hidden=hidden) if hidden else whole
     recognised = recognised_names(reader, options)
     dialect = recognised.dialect
     sorted_names = sort_names(reader, recognised)
@@ -83,8 +88,7 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
     raw, shadows = names.raw, names.shadows
     choice = choose_ema(options.ema, [entry.name for entry in entries], raw=raw, shadows=shadows, dialect=dialect.name)
     chosen, other = (shadows, raw) if choice.uses_ema else (raw, shadows)
-    left = "the variable itself; its moving average was taken" if choice.uses_ema else "the moving average; not taken"
-    ignored = names.ignored | dict.fromkeys(other.values(), left) | dict(reader.skipped)
+    aside = dict.fromkeys(other.values(), left_reason(takes_averages=choice.uses_ema)) | dict(hidden)
     try:
         _check(reader, spec, entries, chosen, advice=ADVICE)
     except CheckpointMismatch as mismatch:
@@ -96,14 +100,16 @@ def understand(reader: Reader, options: SourceOptions) -> Checkpoint:
         shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
         _check(reader, spec, entries, chosen, advice=_advice(recognised, shapes, options))
     sources = tuple(Source(entry=entry, name=chosen[entry.name]) for entry in entries)
-    restored = restore(reader, spec, sources)
+    restored = restore(whole, spec, sources)
     return Checkpoint(
         reader=restored.reader,
         dialect=dialect,
         spec=restored.spec,
         sources=sources,
         uses_ema=choice.uses_ema,
-        ignored=ignored,
+        ignored=names.ignored
+        | {name: is_ignorable(dialect, name) or reason for name, reason in aside.items()}
+        | dict(whole.skipped),
         notes=(
             *reader.notes,
             *found.notes,

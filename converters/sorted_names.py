@@ -8,6 +8,7 @@ from converters.dialects import Dialect
 from converters.errors import some_of
 from converters.formats.base import Reader
 from converters.recognition import Recognised, is_of_network, normalisation_name, usual_name, variable_name
+from converters.training_state import OPTIMISER, is_of_optimiser
 from converters.whose_names import is_ignorable
 
 STRANGER = "no part of the network"
@@ -52,7 +53,10 @@ def sort_names(reader: Reader, recognised: Recognised) -> SortedNames:
             ignored[name] = "normalises the input: the definition of the network says it"
             continue
         if not name.startswith(recognised.prefix) or not is_of_network(dialect, variable):
-            strangers.append(name)
+            if is_of_optimiser(name):
+                ignored[name] = OPTIMISER
+            else:
+                strangers.append(name)
             continue
         if variable.rpartition(dialect.separator)[0] in classifiers:
             classifier.append(name)

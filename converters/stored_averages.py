@@ -7,12 +7,12 @@ anything else looks at the names, so that the rest of a conversion sees one netw
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from converters.checkpoint import SourceOptions
-from converters.ema import Ema, EmaUnavailable
-from converters.formats.base import Array, Location, Reader, TensorInfo
+from converters.ema import Ema, EmaUnavailable, left_reason
+from converters.formats.base import Array, Location, Reader
 
 WORDS = (
     "state_dict_ema",
@@ -88,7 +88,8 @@ def _place(names: list[str], averages: Mapping[str, str]) -> str | None:
 class Chosen:
     """What the rest of a conversion looks at."""
 
-    reader: Reader
+    hidden: Mapping[str, str]
+    """Names of the tensors of the other set and of counters, each with the reason why it is not looked at."""
     options: SourceOptions
     has_averages: bool
     uses_averages: bool
@@ -96,7 +97,7 @@ class Chosen:
 
 
 def choose_set(reader: Reader, options: SourceOptions) -> Chosen:
-    """One of the two sets of weights of a file, by the policy in `options`; the reader itself where there is one set.
+    """One of the two sets of weights of a file, by the policy in `options`; nothing is hidden where there is one set.
 
     Where `options.prefix` says where the network stands, so it is.
 
@@ -104,18 +105,14 @@ def choose_set(reader: Reader, options: SourceOptions) -> Chosen:
     """
     found = None if options.prefix is not None else find_averages(reader.tensors)
     if found is None:
-        return Chosen(reader=reader, options=options, has_averages=False, uses_averages=False, notes=())
+        return Chosen(hidden={}, options=options, has_averages=False, uses_averages=False, notes=())
     absent = [name for name in found.raw if _counts(reader, name) and not _fits(reader, found, name)]
     _check_policy(options.ema, found, absent)
     takes = not found.raw or options.ema is Ema.ALWAYS or (options.ema is Ema.AUTO and not absent)
-    chosen = dict(found.by_variable) if takes else {name: name for name in found.raw}
-    left = "the variable itself; its moving average was taken" if takes else "the moving average; not taken"
-    skipped = dict.fromkeys(found.counters, "a counter of the averaging")
-    others = found.raw if takes else found.by_variable.values()
-    skipped |= {name: left for name in others if name in reader.tensors}
-    elsewhere = {name for name in reader.tensors if name not in skipped and name not in chosen.values()}
+    left = found.raw if takes else found.by_variable.values()
     return Chosen(
-        reader=ChosenReader(reader, chosen | {name: name for name in elsewhere}, skipped),
+        hidden=dict.fromkeys(left, left_reason(takes_averages=takes))
+        | dict.fromkeys(found.counters, "a counter of the averaging"),
         # The choice is made: what follows finds one set.
         options=replace(options, ema=Ema.AUTO),
         has_averages=True,
@@ -156,28 +153,22 @@ def _note(found: Averages, absent: list[str], *, takes: bool) -> str:
     return f"Took the variables, not their moving averages, such as {average}."
 
 
-class ChosenReader(Reader):
-    """A reader that shows one set of the weights in a file, under the names of the variables."""
+class PartOfReader(Reader):
+    """A reader that does not show some of the tensors in a file."""
 
-    def __init__(self, reader: Reader, names: Mapping[str, str], skipped: Mapping[str, str]) -> None:
-        """`names` maps those that are shown to those in the file, `skipped` says why the others are not."""
-        self._reader, self._names = reader, names
-        self.format, self.path, self.metadata, self.notes = reader.format, reader.path, reader.metadata, reader.notes
-        shown = {inner: name for name, inner in names.items()}
-        self.tensors = {
-            shown[inner]: TensorInfo(name=shown[inner], shape=info.shape, dtype=info.dtype)
-            for inner, info in reader.tensors.items()
-            if inner in shown
-        }
-        self.skipped = {**reader.skipped, **skipped}
+    def __init__(self, reader: Reader, *, hidden: Collection[str]) -> None:
+        self._reader = reader
+        self.format, self.path, self.metadata = reader.format, reader.path, reader.metadata
+        self.skipped, self.notes = reader.skipped, reader.notes
+        self.tensors = {name: info for name, info in reader.tensors.items() if name not in hidden}
 
     def read(self, name: str) -> Array:
         """The array; it is valid until the next `read` or `close`."""
-        return self._reader.read(self._names[name])
+        return self._reader.read(name)
 
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are."""
-        return self._reader.location(self._names[name])
+        return self._reader.location(name)
 
     def close(self) -> None:
         """Close the file."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters import LeftOut
 from effnet.choices import Backend, Device, Precision
 from effnet.errors import DeviceUnavailable
 from effnet.frameworks import TITLES, import_frameworks
@@ -36,6 +37,8 @@ class Network:
     """Name of the file's format, None for a network in memory."""
     notes: tuple[str, ...] = ()
     """What was decided while it was read, one sentence each."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What else the file holds, by kind."""
 
 
 @contextmanager

@@ -108,6 +108,7 @@ def _to_keras(
         tensors=len(network.state),
         nbytes=nbytes,
         notes=network.notes,
+        left_out=network.left_out,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import converters
-from converters import Checkpoint, Digest, SourceOptions, open_checkpoint
+from converters import Checkpoint, Digest, LeftOut, SourceOptions, left_out, open_checkpoint
 from converters.convert import Progress
 from converters.formats.base import Array
 from effnet.catalogue import NetworkInfo, network_info
@@ -49,6 +49,8 @@ class Inspection:
     """In the file's order."""
     skipped: Mapping[str, str]
     """Entries that are no arrays, each with the reason."""
+    left_out: tuple[LeftOut, ...]
+    """Tensors and other entries that are no part of the network, by kind."""
     notes: tuple[str, ...]
     digest: Digest | None = None
     """Of the weights that were taken; None where it was not asked for."""
@@ -84,6 +86,7 @@ def inspect(
             uses_ema=checkpoint.uses_ema,
             tensors=tuple(_tensor(checkpoint, name, canonical.get(name), data=data) for name in reader.tensors),
             skipped=dict(reader.skipped),
+            left_out=left_out(checkpoint.ignored),
             notes=notes,
             digest=converters.digest(checkpoint, progress=progress) if digest else None,
         )

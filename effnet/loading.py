@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from converters import Adaptation, Checkpoint, SourceOptions, adapt, open_checkpoint
+from converters import Adaptation, Checkpoint, SourceOptions, adapt, left_out, open_checkpoint
 from converters.adapting import NOTHING
 from effnet.backends import Network
 from effnet.choices import Backend
@@ -48,6 +48,7 @@ def read_source(source: Source, adaptation: Adaptation = NOTHING) -> Network:
             name=source.name,
             format=checkpoint.format,
             notes=(*source.notes, *checkpoint.notes),
+            left_out=left_out(checkpoint.ignored),
         )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar, cast
 
-from converters.errors import UnsupportedFile
+from converters.errors import UnsupportedFile, counted
+from converters.training_state import OPTIMISER, is_optimiser
 
 T = TypeVar("T")
 
@@ -52,7 +53,7 @@ def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
         skipped = {
             str(key): f"another state dict; {taken[0]!r} was taken"
             if key in nested + averaged
-            else _reason(value, kind)
+            else _reason(key, value, kind)
             for key, value in rest.items()
         }
         found = _split(cast("dict[object, object]", checkpoint[nested[0]]), kind, label=f"{nested[0]}.")
@@ -89,14 +90,32 @@ def _split(found: dict[object, object], kind: type[T], *, label: str) -> StateDi
         if isinstance(value, kind) and isinstance(key, str):
             tensors[key] = value
         else:
-            skipped[f"{label}{str(key)[:80]}"] = _reason(value, kind)
+            skipped[f"{label}{str(key)[:80]}"] = _reason(key, value, kind)
     return StateDict(tensors=tensors, skipped=skipped)
 
 
-def _reason(value: object, kind: type[T]) -> str:
+def _reason(key: object, value: object, kind: type[T]) -> str:
     if isinstance(value, kind):
         return "a tensor outside the state dict"
-    return f"no tensor: {_describe(value)}"
+    count = _tensors_below(value, kind)
+    if count and isinstance(key, str) and is_optimiser(key):
+        return f"{OPTIMISER}, {counted(count, 'tensor')}"
+    return f"no tensor: {_describe(value)}" + (f", {counted(count, 'tensor')} in all" if count else "")
+
+
+def _tensors_below(value: object, kind: type[T]) -> int:
+    """How many tensors a value of dicts and lists holds, however deep."""
+    count, seen, left = 0, set[int](), [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, kind):
+            count += 1
+        elif isinstance(one, dict | list | tuple):
+            held = cast("dict[object, object] | list[object]", one)
+            if id(held) not in seen:
+                seen.add(id(held))
+                left += held.values() if isinstance(held, dict) else held
+    return count
 
 
 def _describe(value: object) -> str:

@@ -121,6 +121,8 @@ def convert(
         return
     for note in report.notes:
         say(note)
+    for kind in report.left_out:
+        say(f"Left out {kind}")
     files = ", ".join(str(path) for path in report.target)
     say(
         f"Wrote {report.tensors} tensors ({megabytes(report.nbytes)}) as {report.format}, names of {report.dialect}: "
@@ -145,4 +147,5 @@ def _document(report: "ConversionReport") -> dict[str, object]:
         "tensors": report.tensors,
         "nbytes": report.nbytes,
         "notes": report.notes,
+        "left_out": report.left_out,
     }

@@ -71,6 +71,7 @@ def _document(found: "Inspection") -> dict[str, object]:
         "uses_ema": found.uses_ema,
         "notes": found.notes,
         "skipped": found.skipped,
+        "left_out": found.left_out,
         "digest": found.digest,
         "tensors": found.tensors,
     }
@@ -94,8 +95,8 @@ def _summary(found: "Inspection") -> None:
     say(f"NaN or Inf    {_not_finite(found.tensors)}")
     if found.digest is not None:
         say(f"digest        {found.digest.value}")
-    for reason, count in _ignored(found).items():
-        say(f"ignored       {count}: {reason}")
+    for kind in found.left_out:
+        say(f"left out      {kind}")
     for note in found.notes:
         say(f"note          {note}")
 
@@ -116,11 +117,6 @@ def _not_finite(tensors: "tuple[TensorReport, ...]") -> str:
     shown = "; ".join(f"{tensor.name}: {tensor.nan} NaN, {tensor.inf} Inf" for tensor in bad[:10])
     more = f"; and {len(bad) - 10} more tensors" if len(bad) > 10 else ""
     return shown + more if bad else "none"
-
-
-def _ignored(found: "Inspection") -> Counter[str]:
-    reasons = [tensor.ignored for tensor in found.tensors if tensor.ignored is not None]
-    return Counter([*reasons, *found.skipped.values()])
 
 
 def _row(tensor: "TensorReport") -> tuple[str, ...]:

@@ -16,7 +16,8 @@ import effnet_torch
 from converters import Ema, EmaUnavailable, SourceOptions, digest, open_checkpoint
 from converters.formats import open_reader
 from converters.stored_averages import WORDS, find_averages
-from effnet import inspect
+from effnet import convert, inspect
+from effnet.inspection import Inspection
 from effnet_core import EffnetError, resolve
 from tests.converters.memory import equal
 from tests.lively import lively_state
@@ -36,8 +37,13 @@ def averaged(state: dict[str, np.ndarray]) -> Dict:
 
 
 def optimiser() -> Dict:
+    """What AdamW keeps after one step: three tensors for each weight."""
     model = module(STATE)
-    return torch.optim.AdamW(model.parameters()).state_dict()
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    adam = torch.optim.AdamW(model.parameters())
+    adam.step()
+    return adam.state_dict()
 
 
 def behind(prefix: str, state: Dict) -> Dict:
@@ -84,9 +90,46 @@ def _check_policy(path: Path) -> None:
         assert ("Took the moving averages" in note) is uses
     report = inspect(path, options=SourceOptions(spec=SPEC))
     assert (report.has_ema, report.uses_ema) == (True, True)
-    assert "the variable itself; its moving average was taken" in report.skipped.values()
     never = inspect(path, options=SourceOptions(spec=SPEC, ema=Ema.NEVER))
     assert (never.has_ema, never.uses_ema) == (True, False)
+    _check_left_out(report, left="the variable itself; its moving average was taken")
+    _check_left_out(never, left="the moving average; not taken")
+    assert {tensor.name for tensor in report.tensors} == {tensor.name for tensor in never.tensors}
+
+
+def _check_left_out(report: Inspection, *, left: str) -> None:
+    """Every tensor of the file is either of the network or left out, each once, with the reason of its kind."""
+    counts = {kind.reason: kind.count for kind in report.left_out}
+    counters = sum(name.endswith("num_batches_tracked") for name in (*RAW, *EMA))
+    assert counts.pop(left) == len(STATE)
+    assert counts.pop("a training counter of torch's norms") == counters
+    assert counts.pop("a counter of the averaging", 1) == 1
+    if "optimizer" in report.skipped:
+        slots = 3 * sum(parameter.requires_grad for parameter in module(STATE).parameters())
+        assert counts.pop(f"of an optimiser, {slots} tensors") == 1
+    assert all(reason.startswith("no tensor: ") for reason in counts)
+    network = [tensor for tensor in report.tensors if tensor.canonical is not None]
+    assert len(network) == len(STATE)
+    assert sum(kind.count for kind in report.left_out) == len(report.tensors) - len(network) + len(report.skipped)
+    assert all((tensor.canonical is None) is (tensor.ignored is not None) for tensor in report.tensors)
+    for kind in report.left_out:
+        reasons = {tensor.name: tensor.ignored for tensor in report.tensors} | dict(report.skipped)
+        assert {reasons[name] for name in kind.examples} == {kind.reason}
+
+
+def test_slots_beside_the_weights_are_named_as_such(tmp_path: Path) -> None:
+    """Names alone, in a file without structure; a tensor of nobody beside them is none of theirs."""
+    slots = {f"optimizer.state.{name}.exp_avg": tensor.clone() for name, tensor in RAW.items() if tensor.ndim == 4}
+    others = {"optimizer.step": torch.tensor(3), "blocks_averages.momentum_buffer": torch.ones(3)}
+    safetensors.torch.save_file(RAW | slots | others | {"stranger.weight": torch.ones(3)}, tmp_path / "x.safetensors")
+    report = convert(tmp_path / "x.safetensors", tmp_path / "y.pth", sync=False)
+    kinds = {kind.reason: kind for kind in report.left_out}
+    assert kinds["of an optimiser"].count == len(slots) + len(others)
+    nobodys = kinds["no part of the network"]
+    assert (nobodys.count, nobodys.examples) == (1, ("stranger.weight",))
+    counters = sum(name.endswith("num_batches_tracked") for name in RAW)
+    assert kinds["a training counter of torch's norms"].count == counters
+    assert sum(kind.count for kind in report.left_out) == len(slots) + len(others) + 1 + counters
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from converters.checkpoint import Checkpoint, SourceOptions
 from converters.convert import DTYPES, ConversionReport, NotFinite, TargetOptions, convert
 from converters.dialects import DIALECTS, Dialect
 from converters.difference import Difference, diff
-from converters.digests import Digest, digest
+from converters.digests import Digest, digest, state_digest
 from converters.ema import Ema, EmaUnavailable
 from converters.epsilon import EpsilonCannotBeMadeUpFor
 from converters.errors import FormatError, OutputError, UnsupportedFile
@@ -50,4 +50,5 @@ __all__ = [
     "open_checkpoint",
     "save_state",
     "state_checkpoint",
+    "state_digest",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -57,9 +58,12 @@ def digest(checkpoint: Checkpoint, *, progress: Progress | None = None) -> Diges
         done += array.nbytes
         if progress is not None:
             progress(done, total)
-    tensors = tuple(sorted(found, key=lambda one: one.name))
-    whole = sha256("".join(one.line for one in tensors).encode()).hexdigest()
-    return Digest(value=PREFIX + whole, tensors=tensors)
+    return _whole(found)
+
+
+def state_digest(state: Mapping[str, Array]) -> Digest:
+    """The same of a canonical state in memory."""
+    return _whole(tensor_digest(name, array) for name, array in state.items())
 
 
 def tensor_digest(name: str, array: Array) -> TensorDigest:
@@ -69,3 +73,9 @@ def tensor_digest(name: str, array: Array) -> TensorDigest:
     for block in blocks(array):
         hashed.update(widened(block, dtype).data)
     return TensorDigest(name=name, shape=array.shape, dtype=dtype.name, sha256=hashed.hexdigest())
+
+
+def _whole(found: Iterable[TensorDigest]) -> Digest:
+    tensors = tuple(sorted(found, key=lambda one: one.name))
+    whole = sha256("".join(one.line for one in tensors).encode()).hexdigest()
+    return Digest(value=PREFIX + whole, tensors=tensors)

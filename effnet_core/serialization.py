@@ -17,7 +17,7 @@ VERSION = 1
 
 def to_json(spec: NetworkSpec) -> str:
     """The definition as one line of JSON, keys in the order of the fields."""
-    return json.dumps({"version": VERSION, "network": _plain(spec)}, separators=(",", ":"))
+    return json.dumps({"version": VERSION, "network": as_values(spec)}, separators=(",", ":"))
 
 
 def from_json(text: str) -> NetworkSpec:
@@ -34,19 +34,24 @@ def from_json(text: str) -> NetworkSpec:
             f"Expected a network definition of version {VERSION}, found version {body.get('version')!r}. "
             "Write the file again with this version of effnet, or read it with the version that wrote it."
         )
-    return cast("NetworkSpec", _built(NetworkSpec, body.get("network"), "network"))
+    return cast("NetworkSpec", built(NetworkSpec, body.get("network"), "network"))
 
 
-def _plain(value: Any) -> Any:
+def as_values(value: Any) -> Any:
+    """Dataclasses as objects, tuples as lists and enums as their values: what JSON knows."""
     if is_dataclass(value) and not isinstance(value, type):
         kind = {"kind": type(value).__name__} if isinstance(value, Block | HiddenLayer) else {}
-        return kind | {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return kind | {field.name: as_values(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
-        return [_plain(item) for item in cast("tuple[Any, ...]", value)]
+        return [as_values(item) for item in cast("tuple[Any, ...]", value)]
     return value.value if isinstance(value, Enum) else value
 
 
-def _built(kind: Any, value: Any, where: str) -> Any:
+def built(kind: Any, value: Any, where: str) -> Any:
+    """The dataclass `kind`, or another type of its fields, from what `as_values` made of it.
+
+    Raises `InvalidSpec`, saying where (`where` is the name of the whole), for any value of another kind.
+    """
     if is_dataclass(kind):
         return _dataclass(cast("type", kind), value, where)
     if get_origin(kind) is tuple:
@@ -55,7 +60,7 @@ def _built(kind: Any, value: Any, where: str) -> Any:
         return _of_kind(get_args(kind), value, where)
     if get_origin(kind) in (types.UnionType, Union):
         present = next(option for option in get_args(kind) if option is not type(None))
-        return None if value is None else _built(present, value, where)
+        return None if value is None else built(present, value, where)
     return _leaf(kind, value, where)
 
 
@@ -91,7 +96,7 @@ def _dataclass(kind: type, value: Any, where: str) -> Any:
     missing, unknown = sorted(hints.keys() - given.keys() - optional), sorted(given.keys() - hints.keys())
     if missing or unknown:
         raise InvalidSpec(f"{where}: missing fields {missing}, unknown fields {unknown}.")
-    return kind(**{name: _built(hints[name], given[name], f"{where}.{name}") for name in hints if name in given})
+    return kind(**{name: built(hints[name], given[name], f"{where}.{name}") for name in hints if name in given})
 
 
 def _tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
@@ -102,5 +107,5 @@ def _tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
         raise InvalidSpec(f"{where} is {value!r}; expected {expected}.")
     each = [kinds[0]] * len(items) if repeated else kinds
     return tuple(
-        _built(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(each, items, strict=True))
+        built(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(each, items, strict=True))
     )

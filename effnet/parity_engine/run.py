@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ class ParityReport:
     notes: tuple[str, ...]
     """What the definitions differ in."""
     comparison: Comparison
+    outputs: tuple[Outputs, Outputs] | None = field(default=None, repr=False, compare=False)
+    """What both gave, where `parity` was asked to keep it."""
 
     @property
     def agrees(self) -> bool:
@@ -83,13 +85,14 @@ def parity(
     inputs: Given | None = None,
     device: Device | str = Device.CPU,
     limits: Limits | None = None,
+    keep_outputs: bool = False,
 ) -> ParityReport:
     """Run two checkpoints, or networks in memory, on the same input and compare every named intermediate.
 
     A TensorFlow checkpoint and a Keras archive run in TensorFlow, a `.pth` in PyTorch, anything else as `a` in
     TensorFlow and as `b` in PyTorch, unless a backend is named. `inputs` is an array (N, H, W, C) of normalised
     images, a path or paths of images or of one `.npy`, or `RandomInput`. Images are prepared as the definition of
-    `a` says.
+    `a` says. `keep_outputs` leaves every intermediate result of both in the report, whose memory they take.
 
     Raises `IncomparableNetworks` for definitions without common intermediates, `InputError`, `InvalidOption`,
     `MissingFramework`, `DeviceUnavailable`, and what `load_network` raises.
@@ -112,6 +115,7 @@ def parity(
         input=description,
         notes=notes,
         comparison=compare(outputs_a, outputs_b, limits=limits),
+        outputs=(outputs_a, outputs_b) if keep_outputs else None,
     )
 
 

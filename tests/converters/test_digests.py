@@ -20,6 +20,7 @@ from converters import (
     digest,
     open_checkpoint,
     save_state,
+    state_digest,
 )
 from converters.digests import PREFIX, tensor_digest
 from converters.ema import Ema
@@ -160,3 +161,11 @@ def test_progress_counts_bytes() -> None:
     total = sum(array.nbytes for array in STATE.values())
     assert seen[-1] == (total, total)
     assert len(seen) == len(STATE)
+
+
+def test_weights_in_memory_have_the_digest_of_their_file(tmp_path: Path) -> None:
+    save_state(tmp_path / "x.pth", SPEC, STATE)
+    with open_checkpoint(tmp_path / "x.pth") as checkpoint:
+        assert state_digest(STATE) == digest(checkpoint)
+    bias = STATE["classifier.bias"]
+    assert state_digest(STATE | {"classifier.bias": bias[::-1]}).value != state_digest(STATE).value

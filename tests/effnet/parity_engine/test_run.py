@@ -144,3 +144,11 @@ def test_a_single_input_needs_no_list(tmp_path):
 def test_input_of_another_layout_is_refused_with_the_layout(tmp_path):
     with pytest.raises(InputError, match=r"expected NHWC.*looks like NCHW"):
         compared(BASE, inputs=images(2, 32, 32).transpose(0, 3, 1, 2))
+
+
+def test_outputs_are_kept_where_they_are_asked_for():
+    assert compared(BASE).outputs is None
+    kept = compared(BASE, keep_outputs=True).outputs
+    assert kept is not None
+    assert kept[0].float64["logits"].shape == (2, 10)
+    assert list(kept[1].float32) == [layer.name for layer in compared(BASE).comparison.layers]

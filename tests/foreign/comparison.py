@@ -7,7 +7,9 @@ the library's names, in a file that we wrote, are loaded strictly by its own loa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,11 @@ from numpy.typing import NDArray
 
 import effnet
 from converters import DIALECTS, SourceOptions, save_state
-from converters.naming import table
+from converters.naming import Unnamed, table
 from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
-from effnet_core import Padding, resolve
+from effnet_core import VARIANTS, Padding, resolve
+from effnet_core.naming import canonical_name
 from tests.foreign.judge import Judge, Made
 
 BOUNDS = {Precision.FLOAT32: 1e-5, Precision.FLOAT64: 1e-11}
@@ -69,11 +72,36 @@ def distance(found: NDArray[Any], expected: NDArray[Any]) -> float:
 
 
 def check_names(theirs: Mapping[str, tuple[int, ...]], variant: str, *, dialect: str) -> None:
-    """The tensors of a published network of the library are those that the dialect's table has for the variant."""
-    ours = {entry.name: entry.shape for entry in table(DIALECTS[dialect], resolve(variant, num_classes=1000), scope="")}
+    """The tensors of a published network of the library are those that the dialect's table has for the variant.
+
+    The control: the table has others for the other variants.
+    """
     counters = {name: shape for name, shape in theirs.items() if name.endswith("num_batches_tracked")}
     assert set(counters.values()) <= {()}
-    assert ours | counters == theirs
+    assert names_and_shapes(dialect, variant) | counters == theirs
+    other = next(name for name in named_variants(dialect) if name != canonical_name(variant))
+    assert names_and_shapes(dialect, other) | counters != theirs
+
+
+def check_every_variant(compared: Iterable[str], *, dialect: str, without: Iterable[str] = ()) -> None:
+    """Every variant that the dialect's table names is compared with the library, but those that it has not."""
+    assert {canonical_name(name) for name in compared} == named_variants(dialect) - set(without)
+
+
+def names_and_shapes(dialect: str, variant: str) -> dict[str, tuple[int, ...]]:
+    entries = table(DIALECTS[dialect], resolve(variant, num_classes=1000), scope="")
+    return {entry.name: entry.shape for entry in entries}
+
+
+@cache
+def named_variants(dialect: str) -> frozenset[str]:
+    """The published variants that the dialect has a name for every tensor of."""
+    found: set[str] = set()
+    for variant in VARIANTS:
+        with suppress(Unnamed):
+            names_and_shapes(dialect, variant)
+            found.add(variant)
+    return frozenset(found)
 
 
 def check_there(made: Made, kind: str, options: SourceOptions, *, prepare: Prepare = unchanged) -> Network:

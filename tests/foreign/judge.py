@@ -27,7 +27,7 @@ SIZES = ((65, 49), (67, 67), (64, 96))
 """Height and width of the images that a narrow network is asked about: odd and not square, odd, even and not square. At
 65x65, as at every 32 k + 1, all grids of the network are odd, and TensorFlow's SAME padding is the symmetric one."""
 DTYPES = ("float32", "float64")
-BESIDE_US = frozenset({"keras.applications", "tutorial"})
+BESIDE_US = frozenset({"keras.applications", "tutorial", "efficientnet_pytorch"})
 """Libraries that the project's own environment has."""
 WIDTH, DEPTH = 0.4, 0.3
 """Coefficients of narrow networks. With fewer channels the two sides of a first block of stride 1 become equally wide,
@@ -53,8 +53,8 @@ class Network:
     depth: float | None = None
 
 
-def narrow(name: str, *, width: float = WIDTH, depth: float = DEPTH) -> Network:
-    return Network(name=name, width=width, depth=depth)
+def narrow(name: str, *, width: float = WIDTH, depth: float = DEPTH, classes: int = 10) -> Network:
+    return Network(name=name, classes=classes, width=width, depth=depth)
 
 
 @dataclass(frozen=True, kw_only=True)

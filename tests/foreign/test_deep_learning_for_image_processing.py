@@ -10,11 +10,12 @@ import pytest
 
 from converters import UnknownArchitecture, open_checkpoint
 from converters.checkpoint import SourceOptions
-from tests.foreign.comparison import check_back, check_controls, check_names, check_there
+from tests.foreign.comparison import check_back, check_controls, check_every_variant, check_names, check_there
 from tests.foreign.judge import Judge, Network, judging, narrow
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 DIALECT = "deep-learning-for-image-processing"
+NAMES = [*(f"b{number}" for number in range(9)), "l2"]
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +24,13 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
         yield judge
 
 
-@pytest.mark.parametrize("name", [f"b{number}" for number in range(8)])
+@pytest.mark.parametrize("name", NAMES)
 def test_names_and_shapes(name: str, judge: Judge) -> None:
     check_names(judge.shapes(Network(name=name, classes=1000)), name, dialect=DIALECT)
+
+
+def test_every_variant_is_compared() -> None:
+    check_every_variant(NAMES, dialect=DIALECT)
 
 
 def test_narrow(judge: Judge, tmp_path: Path) -> None:
@@ -45,6 +50,7 @@ def test_a_network_without_dropout(judge: Judge) -> None:
 def test_native_size(judge: Judge, tmp_path: Path) -> None:
     made = judge.make(Network(name="b0", classes=1000), sizes=[(224, 224)], dtypes=["float32"])
     network = check_there(made, "pth", SourceOptions())
+    check_controls(network, made)
     check_back(judge, made, network, tmp_path / "ours.pth", to=DIALECT)
 
 

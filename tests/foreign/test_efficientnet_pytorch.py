@@ -1,6 +1,10 @@
-"""The logits of `efficientnet_pytorch` 0.7.1, built with image_size=None, so that it pads for the actual input size."""
+"""The logits of `efficientnet_pytorch` 0.7.1 and `efficientnet_lite_pytorch` 0.1.0, both ways.
+
+They are built with image_size=None, so that they pad for the actual input size.
+"""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,16 +12,21 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 foreign = pytest.importorskip("efficientnet_pytorch", reason="the package efficientnet_pytorch is not installed")
 
+pytest.importorskip("efficientnet_lite_pytorch", reason="the package efficientnet_lite_pytorch is missing")
+
 from efficientnet_pytorch.utils import efficientnet
 
-from converters import DIALECTS
-from converters.naming import table
+from converters import SourceOptions
 from effnet_core import NetworkSpec, resolve
 from effnet_torch import create_model
 from tests.effnet_torch.helpers import apart, calibrated_state, run, skeleton
+from tests.foreign.comparison import check_back, check_controls, check_every_variant, check_names, check_there
+from tests.foreign.judge import Judge, Network, judging, narrow
 from tests.lively import images
 
+DIALECT = "efficientnet-pytorch"
 NAMES = [f"b{number}" for number in range(9)]
+PUBLISHED = [*NAMES, "l2", *(f"lite{number}" for number in range(5))]
 SIZES = [(224, 224), (225, 225), (193, 160)]
 LAYERS = {
     "stem.conv": "_conv_stem",
@@ -59,16 +68,40 @@ def renamed(name: str) -> str:
     return f"_blocks.{index}.{LAYERS[part]}.{leaf}"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_names_and_shapes(name: str) -> None:
-    spec = resolve(name)
-    with torch.device("meta"):
-        expected = {key: tuple(tensor.shape) for key, tensor in theirs(spec).state_dict().items()}
-    ours = {renamed(key): tuple(tensor.shape) for key, tensor in skeleton(spec).state_dict().items()}
-    assert ours == expected
-    entries = table(DIALECTS["efficientnet-pytorch"], spec, scope="")
-    counters = {key: shape for key, shape in expected.items() if key.endswith("num_batches_tracked")}
-    assert {entry.name: entry.shape for entry in entries} | counters == expected
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
+    with judging("efficientnet_pytorch", tmp_path_factory.mktemp("efficientnet_pytorch")) as judge:
+        yield judge
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_names_and_shapes(name: str, judge: Judge) -> None:
+    theirs = judge.shapes(Network(name=f"efficientnet-{name}", classes=1000))
+    check_names(theirs, name, dialect=DIALECT)
+    if name in NAMES:
+        ours = {renamed(key): tuple(tensor.shape) for key, tensor in skeleton(resolve(name)).state_dict().items()}
+        assert ours == theirs
+
+
+def test_every_variant_is_compared() -> None:
+    check_every_variant(PUBLISHED, dialect=DIALECT)
+
+
+@pytest.mark.parametrize("name", ["b0", "lite0"])
+def test_narrow(name: str, judge: Judge, tmp_path: Path) -> None:
+    made = judge.make(narrow(f"efficientnet-{name}"))
+    network = check_there(made, "pth", SourceOptions())
+    check_controls(network, made)
+    check_back(judge, made, network, tmp_path / "ours.pth", to=DIALECT)
+
+
+@pytest.mark.parametrize("name", ["b0", "lite0"])
+def test_native_size(name: str, judge: Judge, tmp_path: Path) -> None:
+    network = Network(name=f"efficientnet-{name}", classes=1000)
+    made = judge.make(network, sizes=[(224, 224), (227, 190)], dtypes=["float32"])
+    ours = check_there(made, "pth", SourceOptions())
+    check_controls(ours, made)
+    check_back(judge, made, ours, tmp_path / "ours.pth", to=DIALECT)
 
 
 # At full width. Much narrower networks would differ: where the first block of a stage with stride 1 has as many outputs

@@ -132,4 +132,5 @@ def test_native_size(judge: Judge, tmp_path: Path) -> None:
     made = judge.make(Network(name="EfficientNetV2B0", classes=1000), sizes=[(224, 224)], dtypes=["float32"])
     ours = effnet.load_network(made.files[".h5"])
     check_there(made, ".h5", SourceOptions(), prepare=as_defined(ours))
+    check_controls(ours, made, prepare=as_defined(ours))
     check_back(judge, made, ours, tmp_path / "ours.weights.h5", to="keras-applications-v2")

@@ -36,6 +36,7 @@ def test_native_size(judge: Judge, tmp_path: Path) -> None:
     network = Network(name="efficientnet_lite0 backbone")
     made = judge.make(network, sizes=[(224, 224)], dtypes=["float32"])
     ours = check_there(made, ".weights.h5", KERAS_HUB)
+    check_controls(ours, made)
     check_back(judge, made, ours, tmp_path / "ours.weights.h5", to="keras-hub")
 
 

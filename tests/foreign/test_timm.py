@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from converters import SourceOptions
-from tests.foreign.comparison import check_back, check_controls, check_names, check_there
-from tests.foreign.judge import Judge, Network, judging, narrow
+from tests.foreign.comparison import check_back, check_controls, check_every_variant, check_names, check_there
+from tests.foreign.judge import DTYPES, Judge, Network, judging, narrow
 
 TF = SourceOptions(dialect="timm")
 SYMMETRIC = SourceOptions(dialect="timm-symmetric")
@@ -41,7 +41,22 @@ PUBLISHED = {
     **{f"tf_efficientnetv2_b{number}": (f"v2-b{number}", "timm") for number in range(4)},
     **{name: (variant, "timm-symmetric") for name, variant in SERIES.items()},
 }
-FULL = {"tf_efficientnet_b0": (TF, 224), "efficientnet_b0": (SYMMETRIC, 224)}
+FULL = {
+    **dict.fromkeys(
+        (
+            "tf_efficientnet_b0",
+            "tf_efficientnet_lite0",
+            "tf_efficientnet_es",
+            "tf_efficientnet_cc_b0_4e",
+            "tf_efficientnetv2_b0",
+        ),
+        (TF, 224),
+    ),
+    "efficientnet_b0": (SYMMETRIC, 224),
+    "efficientnetv2_s": (SYMMETRIC, 384),
+}
+V2_B = {f"efficientnetv2-b{number}" for number in range(4)}
+"""timm has them with tf_ alone."""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +71,12 @@ def test_names_and_shapes(name: str, judge: Judge) -> None:
     check_names(judge.shapes(Network(name=name, classes=1000)), variant, dialect=dialect)
 
 
+@pytest.mark.parametrize(("dialect", "without"), [("timm", set()), ("timm-symmetric", V2_B)])
+def test_every_variant_is_compared(dialect: str, without: set[str]) -> None:
+    compared = [variant for variant, known in PUBLISHED.values() if known == dialect]
+    check_every_variant(compared, dialect=dialect, without=without)
+
+
 @pytest.mark.parametrize("name", NARROW)
 def test_narrow(name: str, judge: Judge, tmp_path: Path) -> None:
     made = judge.make(narrow(name, **(V2_SCALE if name.endswith("v2_s") else {})))
@@ -66,7 +87,10 @@ def test_narrow(name: str, judge: Judge, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FULL)
 def test_native_size(name: str, judge: Judge, tmp_path: Path) -> None:
+    """CondConv also in float64, where TensorFlow compares: sigmoids that mix kernels spread float32's rounding more."""
     options, side = FULL[name]
-    made = judge.make(Network(name=name, classes=1000), sizes=[(side, side)], dtypes=["float32"])
+    dtypes = DTYPES if "_cc_" in name else ("float32",)
+    made = judge.make(Network(name=name, classes=1000), sizes=[(side, side)], dtypes=dtypes)
     network = check_there(made, "pth", options)
+    check_controls(network, made)
     check_back(judge, made, network, tmp_path / "ours.safetensors", to=str(options.dialect))

@@ -15,6 +15,7 @@ from effnet.choices import Backend
 from tests.foreign.comparison import (
     check_back,
     check_controls,
+    check_every_variant,
     check_names,
     check_there,
     distance,
@@ -23,6 +24,7 @@ from tests.foreign.comparison import (
 )
 from tests.foreign.judge import Judge, Network, judging, narrow
 
+NAMES = [*(f"b{number}" for number in range(9)), "l2"]
 HUGGINGFACE = SourceOptions(dialect="huggingface")
 RIGHT_SIZES = {"b0": [(64, 96), (96, 32)], "b1": [(48, 80), (80, 144)]}
 """B0, for 224, wants multiples of 32; B1, for 240, odd multiples of 16."""
@@ -36,10 +38,13 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
         yield judge
 
 
-@pytest.mark.parametrize("number", range(8))
-def test_names_and_shapes(number: int, judge: Judge) -> None:
-    shapes = judge.shapes(Network(name=f"b{number}", classes=1000))
-    check_names(shapes, f"b{number}", dialect="huggingface")
+@pytest.mark.parametrize("name", NAMES)
+def test_names_and_shapes(name: str, judge: Judge) -> None:
+    check_names(judge.shapes(Network(name=name, classes=1000)), name, dialect="huggingface")
+
+
+def test_every_variant_is_compared() -> None:
+    check_every_variant(NAMES, dialect="huggingface")
 
 
 @pytest.mark.parametrize("name", RIGHT_SIZES)
@@ -54,6 +59,7 @@ def test_narrow(name: str, judge: Judge, tmp_path: Path) -> None:
 def test_native_size(judge: Judge, tmp_path: Path) -> None:
     made = judge.make(Network(name="b0", classes=1000), sizes=[(224, 224)], dtypes=["float32"])
     ours = check_there(made, "safetensors", HUGGINGFACE)
+    check_controls(ours, made)
     check_back(judge, made, ours, tmp_path / "ours", to="huggingface")
 
 

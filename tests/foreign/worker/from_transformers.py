@@ -24,8 +24,10 @@ PUBLISHED = {
     "b5": (1.6, 2.2, 456),
     "b6": (1.8, 2.6, 528),
     "b7": (2.0, 3.1, 600),
+    "b8": (2.2, 3.6, 672),
+    "l2": (4.3, 5.3, 800),
 }
-"""Width, depth and nominal size. Source: the conversion script of transformers."""
+"""Width, depth and nominal size. Sources: the conversion script of transformers, for B8 and L2 the official code."""
 
 
 class Model(TorchModel):

@@ -1,4 +1,7 @@
-"""The network of deep-learning-for-image-processing by its size, b0 to b7; ` without dropout` or ` twin` may follow."""
+"""The network of deep-learning-for-image-processing by its size: b0 to b8, l2.
+
+` without dropout` or ` twin` may follow.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,10 @@ PUBLISHED = {
     "b5": (1.6, 2.2, 0.4),
     "b6": (1.8, 2.6, 0.5),
     "b7": (2.0, 3.1, 0.5),
+    "b8": (2.2, 3.6, 0.5),
+    "l2": (4.3, 5.3, 0.5),
 }
-"""Width, depth and dropout rate."""
+"""Width, depth and dropout rate; it has B0 to B7, and the others by coefficients."""
 
 
 class Model(TorchModel):

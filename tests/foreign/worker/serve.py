@@ -24,6 +24,7 @@ LIBRARIES = {
     "keras.applications": "from_keras_applications",
     "keras_hub": "from_keras_hub",
     "tutorial": "from_tutorial",
+    "efficientnet_pytorch": "from_efficientnet_pytorch",
 }
 """What a library is asked through. Each module has `Model`, as `torch_model.py` describes it."""
 

@@ -37,3 +37,12 @@ class Precision(Choice):
 
     FLOAT32 = "float32"
     FLOAT64 = "float64"
+
+
+class Isolation(Choice):
+    """Whether networks that are compared run in processes of their own."""
+
+    AUTO = "auto"
+    """Where both frameworks in one process are known to crash."""
+    ALWAYS = "always"
+    NEVER = "never"

@@ -31,3 +31,7 @@ class DownloadError(EffnetError):
 
 class ChangedFile(EffnetError):
     """A file is not the one that was fetched under its name before."""
+
+
+class SeparateProcessFailed(EffnetError):
+    """The process that should run a network crashed, ended with an error, took too long or could not be started."""

@@ -34,9 +34,12 @@ def import_frameworks(backends: Iterable[Backend]) -> None:
     wanted = set(backends)
     for backend in sorted(wanted):
         _check_installed(backend)
-    if Backend.TORCH in wanted or (find_spec("triton") is not None and find_spec("torch") is not None):
+    holds_tensorflow = "tensorflow" in sys.modules
+    has_triton = find_spec("triton") is not None and find_spec("torch") is not None
+    if Backend.TORCH in wanted or (has_triton and not holds_tensorflow):
         import_module("torch")
-        import_module("torch._dynamo")
+        if not (has_triton and holds_tensorflow):  # too late for triton then, and PyTorch alone needs none
+            import_module("torch._dynamo")
     if Backend.TF in wanted:
         with _without_start_up_log():
             import_module("tensorflow")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import effnet
-from effnet.choices import Backend, Device
+from effnet.choices import Backend, Device, Isolation
 from effnet.cli.fetch import fetch_source
 from effnet.cli.output import say, say_json, say_table
 from effnet.cli.sources import SourcePair, with_source_flags
@@ -32,6 +32,16 @@ def parity(
     batch: Annotated[int, typer.Option(min=1, metavar="N", help="Images of random input.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random input.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to compute; on cuda without TF32.")] = Device.CPU,
+    isolate: Annotated[
+        Isolation, typer.Option(help="Each network in a process of its own; auto: where one process is known to crash.")
+    ] = Isolation.AUTO,
+    a_python: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Python of the environment that runs A, in its own process.")
+    ] = None,
+    b_python: Annotated[Path | None, typer.Option(metavar="PATH", help="The same for B.")] = None,
+    time_limit: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Time for each network that runs in its own process.")
+    ] = 1800,
     sources: SourcePair,
     float64_limit: Annotated[
         float, typer.Option(min=0, metavar="X", help="Allowed difference in float64, relative to a layer's largest.")
@@ -57,6 +67,7 @@ def parity(
       effnet parity efficientnet-b0/model.ckpt b0.pth
       effnet parity b0.safetensors b0.safetensors cat.jpg
       effnet parity model.ckpt-1234 b0.pth --a-ema never --size 65 --json
+      effnet parity b0.keras b0.pth --b-python ~/torch/bin/python
     """
     from effnet.parity_engine import report
     from effnet.parity_engine.compare import Limits
@@ -73,6 +84,10 @@ def parity(
         inputs=inputs or effnet.RandomInput(images=batch, size=size, seed=seed),
         device=device,
         limits=Limits(float64=float64_limit, float32=float32_limit),
+        isolation=isolate,
+        a_python=a_python,
+        b_python=b_python,
+        time_limit=time_limit,
     )
     if as_json:
         say_json(report.document(found))

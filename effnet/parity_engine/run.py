@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters import SourceOptions
-from effnet.backends import Network, runner
-from effnet.choices import Backend, Device, Precision
-from effnet.frameworks import import_frameworks
+from effnet.backends import Network
+from effnet.choices import Backend, Device, Isolation
 from effnet.inputs import batches, check_array, classify, random_input
+from effnet.isolation.process import TIME_LIMIT
 from effnet.loading import HOME, load_network
 from effnet.parity_engine.compare import Array, Comparison, Limits, Outputs, compare
+from effnet.parity_engine.pair import Running, run_pair
 from effnet.parity_engine.specs import check_comparable, common_endpoints
-from effnet_core import NetworkSpec, endpoints
+from effnet_core import NetworkSpec
 
 _BATCH = 8
 """Images that are prepared at a time."""
@@ -60,7 +61,7 @@ class ParityReport:
     input: str
     """What both networks were given."""
     notes: tuple[str, ...]
-    """What the definitions differ in."""
+    """What the definitions differ in, and whether the networks ran in processes of their own."""
     comparison: Comparison
     outputs: tuple[Outputs, Outputs] | None = field(default=None, repr=False, compare=False)
     """What both gave, where `parity` was asked to keep it."""
@@ -86,6 +87,10 @@ def parity(
     device: Device | str = Device.CPU,
     limits: Limits | None = None,
     keep_outputs: bool = False,
+    isolation: Isolation | str = Isolation.AUTO,
+    a_python: str | Path | None = None,
+    b_python: str | Path | None = None,
+    time_limit: float = TIME_LIMIT,
 ) -> ParityReport:
     """Run two checkpoints, or networks in memory, on the same input and compare every named intermediate.
 
@@ -94,10 +99,14 @@ def parity(
     images, a path or paths of images or of one `.npy`, or `RandomInput`. Images are prepared as the definition of
     `a` says. `keep_outputs` leaves every intermediate result of both in the report, whose memory they take.
 
+    Both run in this process, unless the frameworks are known to crash there, `isolation` is "always" or another Python
+    is named for one of them (`a_python`, `b_python`: an interpreter whose environment has NumPy and the framework):
+    then each runs in a process of its own, for `time_limit` seconds at most.
+
     Raises `IncomparableNetworks` for definitions without common intermediates, `InputError`, `InvalidOption`,
-    `MissingFramework`, `DeviceUnavailable`, and what `load_network` raises.
+    `MissingFramework`, `DeviceUnavailable`, `SeparateProcessFailed`, and what `load_network` raises.
     """
-    where = Device(device)
+    where, mode = Device(device), Isolation(isolation)
     named_a, named_b = (None if named is None else Backend(named) for named in (a_backend, b_backend))
     network_a, network_b = _network(a, a_options), _network(b, b_options)
     backend_a = named_a or _usual_backend(network_a, Backend.TF)
@@ -105,35 +114,24 @@ def parity(
     notes = check_comparable(network_a.spec, network_b.spec)
     names = common_endpoints(network_a.spec, network_b.spec)
     batch, description = _input(RandomInput() if inputs is None else inputs, network_a.spec)
-    import_frameworks([backend_a, backend_b])
-    outputs_a = run(network_a, batch, backend=backend_a, device=where, names=names)
-    outputs_b = run(network_b, batch, backend=backend_b, device=where, names=names)
+    ran = run_pair(
+        Running(network=network_a, backend=backend_a, python=None if a_python is None else Path(a_python)),
+        Running(network=network_b, backend=backend_b, python=None if b_python is None else Path(b_python)),
+        batch,
+        device=where,
+        names=names,
+        isolation=mode,
+        time_limit=time_limit,
+    )
     return ParityReport(
         a=_side(network_a, backend_a),
         b=_side(network_b, backend_b),
         device=where,
         input=description,
-        notes=notes,
-        comparison=compare(outputs_a, outputs_b, limits=limits),
-        outputs=(outputs_a, outputs_b) if keep_outputs else None,
+        notes=(*notes, *ran.notes),
+        comparison=compare(ran.a, ran.b, limits=limits),
+        outputs=(ran.a, ran.b) if keep_outputs else None,
     )
-
-
-def run(
-    network: Network,
-    batch: Array,
-    *,
-    backend: Backend,
-    device: Device = Device.CPU,
-    names: tuple[str, ...] | None = None,
-) -> Outputs:
-    """The endpoints `names` of a network in float32 and in float64; None: every one."""
-    chosen = endpoints(network.spec) if names is None else names
-    results: dict[Precision, dict[str, Array]] = {}
-    for precision in Precision:
-        with runner(network, endpoints=chosen, backend=backend, precision=precision, device=device) as forward:
-            results[precision] = forward(batch)
-    return Outputs(float32=results[Precision.FLOAT32], float64=results[Precision.FLOAT64])
 
 
 def _network(given: str | Path | Network, options: SourceOptions | None) -> Network:

@@ -36,12 +36,18 @@ _FIRST = 40
 """Tensors that are compared before all are."""
 
 
-def _few_digits_first(*, step: int, stop: int) -> tuple[float, ...]:
-    return tuple(sorted((hundredths / 100 for hundredths in range(step, stop, step)), key=lambda x: (len(repr(x)), x)))
+_MOST = 8
+"""The largest coefficient that is tried."""
 
 
-_WIDTHS = _few_digits_first(step=1, stop=801)
-_DEPTHS = _few_digits_first(step=5, stop=801)
+def _few_digits_first(*parts: int) -> tuple[float, ...]:
+    """Coefficients up to the largest in steps of each of these parts of 1."""
+    found = {count / part for part in parts for count in range(1, _MOST * part + 1)}
+    return tuple(sorted(found, key=lambda x: (len(repr(x)), x)))
+
+
+_WIDTHS = _few_digits_first(100, 16)
+_DEPTHS = _few_digits_first(20, 16)
 
 
 @dataclass(frozen=True, kw_only=True)

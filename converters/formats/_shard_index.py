@@ -1,4 +1,4 @@
-"""The index of a checkpoint that is split over several safetensors files (`model.safetensors.index.json`).
+"""The index of a checkpoint that is split over several files (`model.safetensors.index.json`).
 
 Source: https://huggingface.co/docs/huggingface_hub/package_reference/serialization
 """
@@ -12,7 +12,8 @@ from typing import Any, cast
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._input import InputFile
 
-INDEX_SUFFIX = ".safetensors.index.json"
+_INDEX = ".index.json"
+INDEX_SUFFIXES = (f".safetensors{_INDEX}", f".bin{_INDEX}")
 _LARGEST = 4 << 20
 """Bytes. The networks of this project need 0.2 MB; Python objects take thirty times as much as their JSON."""
 _MOST_SHARDS = 256
@@ -27,6 +28,7 @@ def parse_index(file: InputFile) -> Mapping[str, tuple[str, ...]]:
     Raises `FormatError` for a damaged or hostile index, `UnsupportedFile` for one that is too large.
     """
     where = str(file.path)
+    suffix = "." + where.removesuffix(_INDEX).rpartition(".")[2]
     if file.size > _LARGEST:
         raise UnsupportedFile(f"{where}: an index of {file.size} bytes; at most {_LARGEST} are read here.")
     document = _parse_json(file.bytes_at(0, file.size), where)
@@ -35,10 +37,10 @@ def parse_index(file: InputFile) -> Mapping[str, tuple[str, ...]]:
         raise FormatError(f'{where}: expected "weight_map", an object from the names of tensors to names of files.')
     shards: dict[str, list[str]] = {}
     for name, shard in cast("dict[str, object]", weight_map).items():
-        if not isinstance(shard, str) or not _is_plain(shard):
+        if not isinstance(shard, str) or not _is_plain(shard, suffix):
             raise FormatError(
-                f"{where}: {name[:80]!r} lies in {str(shard)[:80]!r}; expected the name of a .safetensors file in the "
-                "same folder."
+                f"{where}: {name[:80]!r} lies in {str(shard)[:80]!r}; expected the name of a {suffix} file in the same "
+                "folder."
             )
         shards.setdefault(shard, []).append(name)
     if len(shards) > _MOST_SHARDS:
@@ -46,10 +48,10 @@ def parse_index(file: InputFile) -> Mapping[str, tuple[str, ...]]:
     return {shard: tuple(shards[shard]) for shard in sorted(shards)}
 
 
-def _is_plain(name: str) -> bool:
+def _is_plain(name: str, suffix: str) -> bool:
     """Whether a name leads to a file in the same folder, and nowhere else."""
     is_name = name.isprintable() and len(name.encode(errors="replace")) < _LONGEST_NAME
-    return is_name and name.endswith(".safetensors") and not any(letter in name for letter in '/\\:"')
+    return is_name and name.endswith(suffix) and not any(letter in name for letter in '/\\:"')
 
 
 def _parse_json(text: bytes, where: str) -> dict[str, Any]:

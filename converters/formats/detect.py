@@ -8,8 +8,9 @@ from pathlib import Path
 from converters.errors import FormatError, UnreadableFile, UnsupportedFile
 from converters.formats import _npy, _zip_records
 from converters.formats._hdf5.superblock import SIGNATURE
+from converters.formats._hub_files import TORCH_WEIGHTS, is_hub_folder
 from converters.formats._input import InputFile
-from converters.formats._shard_index import INDEX_SUFFIX
+from converters.formats._shard_index import INDEX_SUFFIXES
 from converters.formats._torch_legacy import is_legacy
 from converters.formats._zip import ZipArchive
 from converters.formats.keras_h5 import lists_layers
@@ -17,7 +18,7 @@ from converters.formats.keras_h5 import lists_layers
 _HEAD = 512
 _TABLE_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _DATA_FILE = re.compile(r"\.data-\d{5}-of-\d{5}$")
-_SHARD = re.compile(r"-\d{5}-of-(?!00001)\d{5}\.safetensors$")
+_SHARD = re.compile(r"-\d{5}-of-(?!00001)\d{5}(\.safetensors|\.bin)$")
 _GZIP = b"\x1f\x8b"
 GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
 """What is beside the variables of a SavedModel."""
@@ -66,12 +67,12 @@ def _detect_folder(path: Path) -> str:
     names = sorted(entry.name for entry in path.iterdir())
     if "checkpoint" in names or any(name.endswith(".index") for name in names):
         return "tensor-bundle"
-    if any(name.endswith((".safetensors", INDEX_SUFFIX)) for name in names):
+    if is_hub_folder(names):
         return "hf-folder"
     shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
     raise FormatError(
-        f"{path} is a folder without a TensorFlow checkpoint (no .index file), safetensors or a SavedModel (no "
-        f"saved_model.pb); it holds: {shown or '-'}. Name the checkpoint file itself."
+        f"{path} is a folder without a TensorFlow checkpoint (no .index file), safetensors, {TORCH_WEIGHTS} or a "
+        f"SavedModel (no saved_model.pb); it holds: {shown or '-'}. Name the checkpoint file itself."
     )
 
 
@@ -87,9 +88,10 @@ def _detect_file(file: InputFile) -> str:
     if _is_safetensors(head):
         _check_whole(file.path)
         return "safetensors"
-    if file.path.name.endswith(INDEX_SUFFIX) and head.lstrip().startswith(b"{"):
+    if file.path.name.endswith(INDEX_SUFFIXES) and head.lstrip().startswith(b"{"):
         return "hf-folder"
     if is_legacy(head):
+        _check_whole(file.path)
         return "pth"
     if _is_bundle(file, head):
         return "tensor-bundle"
@@ -112,10 +114,12 @@ def _is_safetensors(head: bytes) -> bool:
 
 def _check_whole(path: Path) -> None:
     """Raise `UnsupportedFile` for one of several files that hold a checkpoint together."""
-    if _SHARD.search(path.name) and any(path.parent.glob(f"*{INDEX_SUFFIX}")):
+    match = _SHARD.search(path.name)
+    if match is not None and any(path.parent.glob(f"*{match[1]}.index.json")):
+        name = "pth" if match[1] == ".bin" else "safetensors"
         raise UnsupportedFile(
             f"{path} is one of several files of a checkpoint. Name their folder or the index "
-            f"(*{INDEX_SUFFIX}), or pass --format safetensors to read this one alone."
+            f"(*{match[1]}.index.json), or pass --format {name} to read this one alone."
         )
 
 
@@ -134,6 +138,7 @@ def _detect_hdf5(file: InputFile) -> str:
 def _detect_zip(file: InputFile) -> str:
     names = ZipArchive(file).entries.keys()
     if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
+        _check_whole(file.path)
         return "pth"
     if {"config.json", "model.weights.h5"} <= names:
         return "keras"

@@ -1,4 +1,7 @@
-"""A folder as on the Hugging Face hub: `model.safetensors`, or shards and their index, and `config.json` beside."""
+"""A folder as on the Hugging Face hub: `model.safetensors`, or shards and their index, and `config.json` beside.
+
+Folders of PyTorch's files (`pytorch_model.bin`, or shards and their index) are read only.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,12 @@ from typing import ClassVar
 
 from converters.errors import FormatError, OutputError, UnreadableFile, some_of
 from converters.formats._companions import COMPANIONS, read_companions
+from converters.formats._hub_files import WEIGHTS, find_weights
 from converters.formats._input import InputFile
-from converters.formats._shard_index import INDEX_SUFFIX, parse_index
+from converters.formats._shard_index import INDEX_SUFFIXES, parse_index
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
-from converters.formats.safetensors import WEIGHTS, SafetensorsReader, SafetensorsWriter
+from converters.formats.pth import PthReader
+from converters.formats.safetensors import SafetensorsReader, SafetensorsWriter
 from converters.staging import StagedFile, disk_errors
 
 _OWN = frozenset({WEIGHTS, *COMPANIONS})
@@ -30,15 +35,16 @@ class HfFolderReader(Reader):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._shards: list[SafetensorsReader] = []
+        self._shards: list[Reader] = []
         self._scratch = Scratch()
         weights, chosen = find_weights(path) if path.is_dir() else (path, ())
         companions, left_out = read_companions(weights.parent)
         self.notes = (*chosen, *left_out)
         self.tensors = self._tensors = dict[str, TensorInfo]()
-        self._home: dict[str, SafetensorsReader] = {}
+        self._home: dict[str, Reader] = {}
+        self.skipped = self._skipped = dict[str, str]()
         try:
-            if weights.name.endswith(INDEX_SUFFIX):
+            if weights.name.endswith(INDEX_SUFFIXES):
                 self._open_shards(weights)
             else:
                 self._add(self._open(weights))
@@ -47,12 +53,14 @@ class HfFolderReader(Reader):
             self.close()
             raise
 
-    def _open(self, path: Path) -> SafetensorsReader:
-        self._shards.append(SafetensorsReader(path, scratch=self._scratch))
+    def _open(self, path: Path) -> Reader:
+        is_torch = path.suffix == ".bin"
+        self._shards.append(PthReader(path) if is_torch else SafetensorsReader(path, scratch=self._scratch))
         return self._shards[-1]
 
-    def _add(self, shard: SafetensorsReader) -> None:
+    def _add(self, shard: Reader) -> None:
         self._tensors |= shard.tensors
+        self._skipped |= shard.skipped
         self._home |= dict.fromkeys(shard.tensors, shard)
 
     def _open_shards(self, index: Path) -> None:
@@ -87,7 +95,7 @@ class HfFolderReader(Reader):
         """The array; it is valid until the next `read` or `close`."""
         return self._home[name].read(name)
 
-    def location(self, name: str) -> Location:
+    def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are."""
         return self._home[name].location(name)
 
@@ -95,29 +103,6 @@ class HfFolderReader(Reader):
         """Close every file."""
         for shard in self._shards:
             shard.close()
-
-
-def find_weights(folder: Path) -> tuple[Path, tuple[str, ...]]:
-    """The file or the index that holds a folder's weights, and what was decided, a sentence each.
-
-    `model.safetensors` first, then an index, then the only other safetensors file: the order of the package
-    transformers. Raises `FormatError` when there is none or it is not clear which.
-    """
-    try:
-        names = sorted(entry.name for entry in folder.iterdir())
-    except OSError as error:
-        raise UnreadableFile(f"{folder} cannot be read: {error.strerror}.") from error
-    indices = [name for name in names if name.endswith(INDEX_SUFFIX)]
-    files = [name for name in names if name.endswith(".safetensors")]
-    if WEIGHTS in files:
-        note = (f"Took {WEIGHTS}, not the files of {indices[0]} in the same folder.",) if indices else ()
-        return folder / WEIGHTS, note
-    for found in (indices, files):
-        if len(found) == 1:
-            return folder / found[0], ()
-        if found:
-            raise FormatError(f"{folder} holds several checkpoints: {some_of(found)}. Name one of them.")
-    raise FormatError(f"{folder} holds no safetensors file; it holds: {some_of(names)}.")
 
 
 def _check_shard(index: Path, shard: str, *, listed: Sequence[str], found: Mapping[str, TensorInfo]) -> None:

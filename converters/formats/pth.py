@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from converters.errors import FormatError, OutputError
 from converters.formats._arrays import Expected
 from converters.formats._companions import read_companions
+from converters.formats._hub_files import TORCH_WEIGHTS
 from converters.formats._input import InputFile
 from converters.formats._metadata import METADATA_NAME, metadata_bytes
 from converters.formats._pickle_writer import can_hold, dump_state
@@ -24,7 +25,6 @@ from converters.staging import StagedFile
 
 _ROOT = "archive/"
 _HEAD = 512
-_HUB_NAME = "pytorch_model.bin"
 
 
 class PthReader(Reader):
@@ -49,7 +49,7 @@ class PthReader(Reader):
                 self._open_legacy()
             else:
                 raise FormatError(f"{path} is no PyTorch file: it starts with {head[:8]!r}, expected b'PK\\x03\\x04'.")
-            if path.name == _HUB_NAME:
+            if path.name == TORCH_WEIGHTS:
                 companions, self.notes = read_companions(path.parent)
                 self.metadata = {**self.metadata, **companions}
         except BaseException:

@@ -14,13 +14,12 @@ from typing import ClassVar
 from converters.errors import OutputError
 from converters.formats._arrays import Expected, checked_nbytes, little_endian, view
 from converters.formats._companions import read_companions
+from converters.formats._hub_files import WEIGHTS
 from converters.formats._input import InputFile
 from converters.formats._safetensors_header import DTYPES, METADATA, parse_header
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
 from converters.staging import StagedFile
 
-WEIGHTS = "model.safetensors"
-"""The name of such a file in a folder as on the Hugging Face hub."""
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
+import safetensors.torch
+import torch
 
 from converters import DIALECTS, convert, open_checkpoint, save_state
 from converters.errors import FormatError, OutputError, UnreadableFile, UnsupportedFile
@@ -22,7 +24,7 @@ from converters.formats.detect import detect_format
 from converters.formats.hf_folder import HfFolderReader, HfFolderWriter
 from effnet_core import EffnetError, resolve
 from tests.converters.formats import containers
-from tests.converters.memory import equal
+from tests.converters.memory import equal, in_dialect
 from tests.lively import lively_state
 
 SPEC = resolve("b0", width=0.13, depth=0.1, num_classes=7)
@@ -115,7 +117,7 @@ def test_what_a_folder_holds_decides(tmp_path: Path) -> None:
     containers.write("safetensors", folder / "model.safetensors", {"whole": np.ones(2)})
     with open_reader(folder) as reader:
         assert list(reader.tensors) == ["whole"]
-        assert "not the files of" in reader.notes[0]
+        assert f"not {INDEX} in the same folder" in reader.notes[0]
     several = tmp_path / "several"
     several.mkdir()
     containers.write("safetensors", several / "x.safetensors", {"x": np.ones(2)})
@@ -125,7 +127,7 @@ def test_what_a_folder_holds_decides(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"several checkpoints: x\.safetensors, y\.safetensors"):
         open_reader(several)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FormatError, match="no safetensors file"):
+    with pytest.raises(FormatError, match="no weights as on the Hugging Face hub"):
         HfFolderReader(tmp_path / "empty")
 
 
@@ -308,3 +310,104 @@ def test_the_files_of_a_dialect_are_written_beside_the_weights(tmp_path: Path, m
         save_state(path, SPEC, STATE, to_format=kind, sync=False)
         with open_checkpoint(path) as checkpoint:
             assert checkpoint.reader.metadata.get("config.json") == (texts["config.json"] if path.is_dir() else None)
+
+
+# PyTorch's files
+
+TORCH_SHARDS = ("pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin")
+TORCH_INDEX = "pytorch_model.bin.index.json"
+TIMM = {"architecture": "efficientnet_b0", "num_classes": 7}
+"""A configuration whose architecture pads symmetrically; without it, names of timm are taken for its tf_ models."""
+
+
+def torch_state() -> dict[str, torch.Tensor]:
+    arrays = in_dialect("timm", SPEC, STATE)
+    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+
+def torch_folder(folder: Path, *, shards: int, new: bool = True) -> Path:
+    folder.mkdir()
+    state = torch_state()
+    names = list(state)
+    half = len(names) // 2
+    files = {TORCH_SHARDS[0]: names[:half], TORCH_SHARDS[1]: names[half:]} if shards else {"pytorch_model.bin": names}
+    for file, held in files.items():
+        part = {name: state[name] for name in held}
+        torch.save(part, folder / file, _use_new_zipfile_serialization=new)
+    if shards:
+        weight_map = {name: file for file, held in files.items() for name in held}
+        (folder / TORCH_INDEX).write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    (folder / "config.json").write_text(json.dumps(TIMM))
+    torch.save({"lr": 0.1}, folder / "training_args.bin")
+    return folder
+
+
+@pytest.mark.parametrize("shards", [0, 2])
+@pytest.mark.parametrize("new", [True, False])
+def test_a_folder_of_files_of_pytorch(shards: int, new: bool, tmp_path: Path) -> None:
+    folder = torch_folder(tmp_path / "model", shards=shards, new=new)
+    for path in [folder, folder / TORCH_INDEX] if shards else [folder, folder / "pytorch_model.bin"]:
+        with open_checkpoint(path) as checkpoint:
+            assert checkpoint.dialect.name == "timm-symmetric"  # as the configuration says
+            assert equal(checkpoint.state(), STATE)
+    (folder / "config.json").unlink()
+    with open_checkpoint(folder) as checkpoint:
+        assert checkpoint.dialect.name == "timm"
+    if shards:
+        with pytest.raises(UnsupportedFile, match=r"one of several files .*--format pth"):
+            open_checkpoint(folder / TORCH_SHARDS[0])
+
+
+def test_which_file_of_a_folder_is_taken(tmp_path: Path) -> None:
+    folder = torch_folder(tmp_path / "model", shards=0)
+    other = {name: torch.zeros_like(tensor) for name, tensor in torch_state().items()}
+    torch.save(other, folder / "pytorch_model.fp16.bin")
+    with open_checkpoint(folder) as checkpoint:
+        assert equal(checkpoint.state(), STATE)
+        assert "Took pytorch_model.bin, not pytorch_model.fp16.bin in the same folder." in checkpoint.notes
+    safetensors.torch.save_file(other, folder / "model.safetensors")
+    with open_checkpoint(folder) as checkpoint:
+        assert not equal(checkpoint.state(), STATE)
+        assert "Took model.safetensors, not pytorch_model.bin, pytorch_model.fp16.bin in the same folder." in (
+            checkpoint.notes
+        )
+
+
+@pytest.mark.parametrize("case", ["absent", "not a name", "a tensor is elsewhere", "no weights"])
+def test_a_bad_folder_of_files_of_pytorch(case: str, tmp_path: Path) -> None:
+    folder = torch_folder(tmp_path / "model", shards=2)
+    index = json.loads((folder / TORCH_INDEX).read_text())
+    name = next(iter(index["weight_map"]))
+    match case:
+        case "absent":
+            (folder / TORCH_SHARDS[1]).unlink()
+            error, message = UnreadableFile, "1 are missing: pytorch_model-00002-of-00002.bin"
+        case "not a name":
+            index["weight_map"][name] = "model.safetensors"
+            error, message = FormatError, r"expected the name of a \.bin file"
+        case "a tensor is elsewhere":
+            index["weight_map"][name] = TORCH_SHARDS[1]
+            error, message = FormatError, f"it lacks .*holds besides: {name}|it lacks {name}|besides: {name}"
+        case _:
+            (folder / TORCH_INDEX).unlink()
+            error, message = FormatError, r"pytorch_model\.bin or a SavedModel"
+    if case != "no weights":
+        (folder / TORCH_INDEX).write_text(json.dumps(index))
+    with pytest.raises(error, match=message):
+        open_checkpoint(folder)
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("executed",)
+
+
+def test_a_shard_is_never_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = torch_folder(tmp_path / "model", shards=2)
+    torch.save({"a": _Evil()}, folder / TORCH_SHARDS[1])
+    with pytest.raises(UnsupportedFile):
+        open_checkpoint(folder)
+    assert not (tmp_path / "executed").exists()
+    torch.load(folder / TORCH_SHARDS[1], weights_only=False)
+    assert (tmp_path / "executed").exists()  # control: the file does what it says, where somebody executes it

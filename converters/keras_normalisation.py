@@ -22,13 +22,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import isclose, sqrt
 from typing import Any, cast
 
 import numpy as np
 
 from converters.dialects.dialect import PixelRange, StoredNormalisation
-from converters.errors import FormatError
+from converters.errors import FormatError, counted
 from converters.formats.base import Array, Reader
 from converters.keras_config import Layer, layers_before
 from converters.meaning import pixel_formula
@@ -37,6 +38,7 @@ CONFIG_KEY = "model_config"
 """The metadata entry with the configuration of the model, as Keras' .h5 files call it."""
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, for pixels in 0..1."""
+_RGB = 3
 _EPSILON = 1e-7
 """Below which no deviation falls: keras.backend.epsilon()."""
 _LARGEST = 1e30
@@ -60,10 +62,10 @@ class Stated:
 
 @dataclass(frozen=True, kw_only=True)
 class _Affine:
-    """factor * pixel + shift, for each of three channels."""
+    """factor * pixel + shift, for each channel."""
 
-    factor: tuple[float, ...] = (1.0, 1.0, 1.0)
-    shift: tuple[float, ...] = (0.0, 0.0, 0.0)
+    factor: tuple[float, ...]
+    shift: tuple[float, ...]
 
     def then(self, factor: Sequence[float], shift: Sequence[float]) -> _Affine:
         """The same, multiplied and shifted once more."""
@@ -76,7 +78,11 @@ class _Affine:
         """As (pixel - mean) / scale."""
         means = [0.0 - shift / factor for factor, shift in zip(self.factor, self.shift, strict=True)]  # no negative 0
         scales = [1 / factor for factor in self.factor]
-        return PixelRange(mean=(means[0], means[1], means[2]), scale=(scales[0], scales[1], scales[2]))
+        return PixelRange(mean=tuple(means), scale=tuple(scales))
+
+
+def _unchanged(channels: int) -> _Affine:
+    return _Affine(factor=(1.0,) * channels, shift=(0.0,) * channels)
 
 
 def stated_normalisation(
@@ -89,25 +95,36 @@ def stated_normalisation(
     """
     text = reader.metadata.get(CONFIG_KEY)
     way = None if text is None else layers_before(text, stem)
+    channels = _input_channels(reader, stem)
     if way is not None:
-        stated = _by_layers(reader, way)
+        stated = _by_layers(reader, way, channels)
         if stated is not None and tensors is not None and _takes_any_size(way):
             return replace(stated, note=f"{stated.note} {_ANY_SIZE}")
         if stated is not None:
             return stated
     if tensors is None or tensors.mean not in names or tensors.variance not in names:
         return None
-    return _by_tensors(_channels(reader, names[tensors.mean]), _variances(reader, names[tensors.variance]))
+    mean = _channels(reader, names[tensors.mean], channels)
+    return _by_tensors(mean, _variances(reader, names[tensors.variance], channels))
 
 
-def _by_layers(reader: Reader, way: Sequence[Layer]) -> Stated | None:
+def _input_channels(reader: Reader, stem: str) -> int:
+    """What the first convolution takes; a file without it is refused later."""
+    kernel = reader.tensors.get(f"{stem}/kernel")
+    return kernel.shape[2] if kernel is not None and len(kernel.shape) == 4 else _RGB
+
+
+def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | None:
     """What the layers of the configuration do; None where that cannot be told."""
-    affine = _Affine()
+    affine = _unchanged(channels)
     for layer in way:
         if layer.kind == "Rescaling":
-            step = _numbers(layer.config.get("scale")), _numbers(layer.config.get("offset", 0.0))
+            step = (
+                _numbers(layer.config.get("scale"), channels),
+                _numbers(layer.config.get("offset", 0.0), channels),
+            )
         elif layer.kind == "Normalization":
-            step = _normalisation(reader, layer)
+            step = _normalisation(reader, layer, channels)
         elif _UNCHANGED.fullmatch(layer.kind):
             continue
         else:
@@ -116,7 +133,7 @@ def _by_layers(reader: Reader, way: Sequence[Layer]) -> Stated | None:
         if factor is None or shift is None or not all(factor):
             return None
         affine = affine.then(factor, shift)
-    if affine == _Affine():
+    if affine == _unchanged(channels):
         return Stated(pixels=None, note="The model's configuration has no layers that normalise pixels.")
     pixels = affine.as_range()
     if not np.isfinite((*pixels.mean, *pixels.scale)).all():
@@ -136,15 +153,17 @@ def _takes_any_size(way: Sequence[Layer]) -> bool:
     return any(isinstance(shape, list) and None in cast("list[Any]", shape)[1:3] for shape in shapes)
 
 
-def _normalisation(reader: Reader, layer: Layer) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+def _normalisation(
+    reader: Reader, layer: Layer, channels: int
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
     """Factor and shift of a layer, from its configuration or from its tensors."""
     mean, variance = layer.config.get("mean"), layer.config.get("variance")
     if mean is None or variance is None:
         stored = f"{layer.path}/mean", f"{layer.path}/variance"
         if not all(name in reader.tensors for name in stored):
             return None, None
-        mean, variance = _channels(reader, stored[0]), _variances(reader, stored[1])
-    means, variances = _numbers(mean), _numbers(variance)
+        mean, variance = _channels(reader, stored[0], channels), _variances(reader, stored[1], channels)
+    means, variances = _numbers(mean, channels), _numbers(variance, channels)
     if means is None or variances is None or min(variances) < 0:
         return None, None
     deviations = _deviations(variances)
@@ -160,7 +179,7 @@ def _by_tensors(mean: Sequence[float], variance: Sequence[float]) -> Stated:
     deviations = variance if published else _deviations(variance)
     factor = [1 / (255 * deviation) for deviation in deviations]
     shift = [-one / deviation for one, deviation in zip(mean, deviations, strict=True)]
-    pixels = _Affine().then(factor, shift).as_range()
+    pixels = _unchanged(len(mean)).then(factor, shift).as_range()
     formula = pixel_formula(pixels)
     if published:
         note = (
@@ -178,15 +197,15 @@ def _deviations(variance: Sequence[float]) -> list[float]:
 
 
 def _close(found: Sequence[float], expected: Sequence[float]) -> bool:
-    return all(isclose(one, other, rel_tol=1e-5) for one, other in zip(found, expected, strict=True))
+    return len(found) == len(expected) and all(map(partial(isclose, rel_tol=1e-5), found, expected))
 
 
-def _numbers(value: object) -> tuple[float, ...] | None:
-    """Three finite numbers from one or three of a configuration, however deep in lists; None for anything else."""
+def _numbers(value: object, channels: int) -> tuple[float, ...] | None:
+    """Finite numbers for each channel from one or as many of a configuration, however deep in lists; else None."""
     found = list(_flat(value))
     if len(found) == 1:
-        found *= 3
-    return tuple(found) if len(found) == 3 and bool(np.isfinite(found).all()) else None
+        found *= channels
+    return tuple(found) if len(found) == channels and bool(np.isfinite(found).all()) else None
 
 
 def _flat(value: object) -> list[float]:
@@ -197,16 +216,19 @@ def _flat(value: object) -> list[float]:
     return [float("nan")]
 
 
-def _channels(reader: Reader, name: str) -> tuple[float, ...]:
+def _channels(reader: Reader, name: str, channels: int) -> tuple[float, ...]:
     array: Array = reader.read(name).astype(np.float64).reshape(-1)
-    numbers = _numbers(array.tolist())
+    numbers = _numbers(array.tolist(), channels)
     if numbers is None:
-        raise FormatError(f"{reader.path}: {name} holds {array.size} numbers; expected one finite number a channel, 3.")
+        raise FormatError(
+            f"{reader.path}: {name} holds {counted(array.size, 'number')}; expected one finite number a channel, "
+            f"{channels}."
+        )
     return numbers
 
 
-def _variances(reader: Reader, name: str) -> tuple[float, ...]:
-    numbers = _channels(reader, name)
+def _variances(reader: Reader, name: str, channels: int) -> tuple[float, ...]:
+    numbers = _channels(reader, name, channels)
     if min(numbers) < 0:
         raise FormatError(f"{reader.path}: {name} holds {min(numbers):g}; expected variances of at least 0.")
     return numbers

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import isclose
 
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
@@ -55,8 +56,8 @@ def configured(spec: NetworkSpec, dialect: Dialect, texts: Mapping[str, str]) ->
 
 def normalised_by(preprocessing: Preprocessing, pixels: PixelRange) -> Preprocessing:
     """The preprocessing with another normalisation; as it is where the two are the same but for float32's rounding."""
-    pairs = zip((*preprocessing.mean, *preprocessing.scale), (*pixels.mean, *pixels.scale), strict=True)
-    if all(isclose(one, other, rel_tol=1e-6) for one, other in pairs):
+    before, after = (*preprocessing.mean, *preprocessing.scale), (*pixels.mean, *pixels.scale)
+    if len(before) == len(after) and all(map(partial(isclose, rel_tol=1e-6), before, after)):
         return preprocessing
     return replace(preprocessing, recipe=STORED_RECIPE, mean=pixels.mean, scale=pixels.scale)
 
@@ -118,5 +119,5 @@ def pixel_formula(pixels: PixelRange | Preprocessing) -> str:
     return f"(pixel - {_numbers(pixels.mean)}) / {_numbers(pixels.scale)}"
 
 
-def _numbers(values: tuple[float, float, float]) -> str:
+def _numbers(values: tuple[float, ...]) -> str:
     return f"{values[0]:.6g}" if len(set(values)) == 1 else f"({', '.join(f'{value:.6g}' for value in values)})"

@@ -105,11 +105,15 @@ def _steps(checkpoint: Checkpoint, dialect: Dialect, *, dtype: np.dtype[Any] | N
 
 def _normalisation(spec: NetworkSpec, dialect: Dialect, names: StoredNormalisation) -> tuple[list[Step], str]:
     """The tensors by which the target's own network normalises pixels as these weights expect."""
-    prepared = spec.preprocessing
-    if spec.stem.in_channels != len(prepared.mean):
+    prepared, channels = spec.preprocessing, spec.stem.in_channels
+    if len(prepared.mean) != channels and len({*prepared.mean}) == len({*prepared.scale}) == 1:
+        prepared = replace(prepared, mean=prepared.mean[:1] * channels, scale=prepared.scale[:1] * channels)
+    if len(prepared.mean) != channels:
         raise OutputError(
-            f"{dialect.title} normalises its input by tensors with one number for each channel; expected "
-            f"{len(prepared.mean)} channels, found {spec.stem.in_channels}. Choose another dialect."
+            f"{dialect.title} normalises its input by tensors with one number for each channel, here {channels}; these "
+            f"weights expect {pixel_formula(prepared)}, which says nothing of other channels than red, green and blue. "
+            "If their images are normalised by one number for all channels, say so with a recipe that does, such as "
+            "--recipe advprop; or choose another dialect (--to)."
         )
     steps = [
         Step(

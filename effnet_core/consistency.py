@@ -36,6 +36,7 @@ _COUNTS = frozenset(
         "channels",
     }
 )
+_RGB = 3
 _RATES = frozenset({"drop_connect_rate", "dropout_rate"})
 
 
@@ -54,9 +55,18 @@ def problems(spec: NetworkSpec) -> list[str]:
             found.append(f"block {index} has a residual, but its input and output differ in shape")
         if not block.has_expansion and block.expanded_channels != block.in_channels:
             found.append(f"block {index} has no expansion, but expanded_channels differs from in_channels")
+    found += _of_preprocessing(spec)
     if spec.classifier is not None:
         found += _of_classifier(spec.classifier, has_head=spec.head is not None)
     return found
+
+
+def _of_preprocessing(spec: NetworkSpec) -> list[str]:
+    channels, mean, scale = spec.stem.in_channels, spec.preprocessing.mean, spec.preprocessing.scale
+    if len(mean) == len(scale) and len(mean) in (_RGB, channels):
+        return []
+    counts = f"{len(mean)} means and {len(scale)} scales"
+    return [f"its preprocessing has {counts}; expected a number for each of RGB or of its {channels} input channels"]
 
 
 def _widths(spec: NetworkSpec) -> list[tuple[_Part, int, int]]:

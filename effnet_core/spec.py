@@ -134,7 +134,11 @@ Block = MBConv | FusedMBConv | CondMBConv
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """What a checkpoint expects to have been done to an image: x = (pixel - mean) / scale, pixels in 0..255, RGB."""
+    """What a checkpoint expects to have been done to an image: x = (pixel - mean) / scale, pixels in 0..255.
+
+    `mean` and `scale` have a number for each of RGB. For images of other channels they have one for each of these, or
+    those of RGB, from which they were derived.
+    """
 
     recipe: str
     """Name of the training recipe (`effnet_core.RECIPES`)."""
@@ -144,8 +148,8 @@ class Preprocessing:
     """The central crop has the side int(resolution / (resolution + crop_padding) * shorter image side), in pixels.
     None: no crop, the whole image is squeezed into the square."""
     interpolation: Interpolation
-    mean: tuple[float, float, float]
-    scale: tuple[float, float, float]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,10 +37,13 @@ class Ignorable:
 
 @dataclass(frozen=True, kw_only=True)
 class PixelRange:
-    """What a network does to pixels (0..255, RGB) before its first convolution: (pixel - mean) / scale."""
+    """What a network does to pixels (0..255) before its first convolution: (pixel - mean) / scale.
 
-    mean: tuple[float, float, float]
-    scale: tuple[float, float, float]
+    A number for each of RGB, or for each of other channels, as in `effnet_core.Preprocessing`.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
 
 
 IMAGENET = PixelRange(mean=RECIPES["baseline"].mean, scale=RECIPES["baseline"].scale)

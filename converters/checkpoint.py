@@ -15,12 +15,13 @@ from converters.dialects import Dialect
 from converters.ema import Ema, EmaUnavailable
 from converters.formats.base import Array, Reader, Scratch
 from converters.naming import Entry
-from effnet_core import NetworkSpec
+from effnet_core import Activation, InvalidOption, NetworkSpec
 
 SPEC_KEY = "effnet.spec"
 """The metadata entry that holds the definition of the network as JSON."""
 DIALECT_KEY = "effnet.dialect"
 """The one that names the dialect."""
+NO_ACTIVATION = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +38,24 @@ class SourceOptions:
     prefix: str | None = None
     """What stands before the names of the network, where a file holds several or more than it."""
     ema: Ema = Ema.AUTO
+    head_activation: str | None = None
+    """What stands between the dense layers of a small head, of which weights tell nothing: the name of an activation,
+    or `none`."""
     spec: NetworkSpec | None = None
     """The whole definition, for a network that is no variant; width, depth and the others above are not looked at."""
 
     def __post_init__(self) -> None:
-        """Take the words of `Ema` for its members. Raises `EmaUnavailable` for any other word."""
+        """Take the words of `Ema` for its members.
+
+        Raises `EmaUnavailable` for any other word, `InvalidOption` for an activation that there is not.
+        """
         if self.ema not in list(Ema):
             raise EmaUnavailable(f"ema is {self.ema!r}; expected one of {', '.join(Ema)}.")
+        if self.head_activation not in (None, NO_ACTIVATION, *Activation):
+            raise InvalidOption(
+                f"The activation of hidden layers (--head-activation) is {self.head_activation!r}; expected "
+                f"{NO_ACTIVATION} or one of {', '.join(Activation)}."
+            )
         object.__setattr__(self, "ema", Ema(self.ema))
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 from converters.checkpoint import SPEC_KEY, SourceOptions
 from converters.formats.base import Reader
-from converters.head_layers import NoSmallHead, layers_among
+from converters.head_layers import NoSmallHead, UnclearHead, layers_among
 from converters.keras_heads import KerasModel
 from converters.keras_normalisation import CONFIG_KEY
 from converters.naming import Entry, Unnamed, entry_of, named_entry, table
 from converters.recognition import Recognised
 from converters.small_heads import SmallHead, find_small_head, fitted_head
 from converters.sorted_names import SortedNames
-from effnet_core import NetworkSpec, ending, parameters, with_classes, without_classifier
+from effnet_core import InvalidOption, NetworkSpec, ending, parameters, with_classes, without_classifier
 
 Shapes = Mapping[str, tuple[int, ...]]
 FindNetwork = Callable[[Shapes, SourceOptions], tuple[NetworkSpec, tuple[str, ...]]]
@@ -42,10 +42,12 @@ def find_ending(
 ) -> Ending:
     """The network of a file with what stands behind it.
 
-    Raises what `network` raises, and `NoSmallHead` where a definition was given whose head the file does not hold.
+    Raises what `network` raises, `NoSmallHead` where a definition was given whose head the file does not hold,
+    `UnclearHead` where nothing tells what a head computes, and `InvalidOption` for an activation that has no place.
     """
     behind = _behind(reader, names)
     if options.spec is not None or SPEC_KEY in reader.metadata:
+        _check_unsaid(options, "the definition says what the network is")
         return _given_ending(reader, recognised, names, behind, network(_shapes(reader, names), options))
     no_head = None
     model = _keras_model(reader, recognised)
@@ -55,13 +57,16 @@ def find_ending(
             whole = _shapes(reader, names)
             without = {variable: shape for variable, shape in whole.items() if names.raw[variable] not in behind}
             spec, notes = network(without, replace(options, num_classes=None))
-            head = _found(recognised, spec, names, behind, model)
+            head = _found(recognised, spec, names, behind, model, options)
         except NoSmallHead as reason:
             no_head = str(reason)
+        except UnclearHead as reason:
+            raise UnclearHead(f"{reader.path}: {reason}") from None
         else:
             num_classes = options.num_classes or head.classifier.num_classes
             spec = with_classes(replace(spec, classifier=head.classifier), num_classes)
             return _with_head(recognised, spec, names, notes, head)
+    _check_unsaid(options, no_head or "the file holds no dense layers behind one another")
     spec, notes = network(_shapes(reader, names), options)
     if spec.classifier is None:
         notes += (
@@ -69,6 +74,11 @@ def find_ending(
             "asked for (pooling).",
         )
     return replace(_ending(recognised, spec, names, notes), no_head=no_head)
+
+
+def _check_unsaid(options: SourceOptions, reason: str) -> None:
+    if options.head_activation is not None:
+        raise InvalidOption(f"--head-activation is {options.head_activation!r}, and {reason}. Leave it out.")
 
 
 def _given_ending(
@@ -142,7 +152,12 @@ def _fitted(recognised: Recognised, spec: NetworkSpec, names: SortedNames, behin
 
 
 def _found(
-    recognised: Recognised, spec: NetworkSpec, names: SortedNames, behind: Shapes, model: KerasModel | None
+    recognised: Recognised,
+    spec: NetworkSpec,
+    names: SortedNames,
+    behind: Shapes,
+    model: KerasModel | None,
+    options: SourceOptions,
 ) -> SmallHead:
     published = None if spec.head is None else with_classes(spec, 1).classifier
     if spec.head is None or published is None:
@@ -154,6 +169,8 @@ def _found(
         activation=spec.head.activation,
         model=model,
         keeps_order=_keeps_order(recognised, spec, names),
+        own=names.classifier,
+        wanted=options.head_activation,
     )
 
 

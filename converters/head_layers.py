@@ -25,6 +25,10 @@ class NoSmallHead(EffnetError):
     """Tensors that are no part of a network are not those of a small head behind it; the message says why."""
 
 
+class UnclearHead(EffnetError):
+    """The tensors are those of a small head, but nothing tells what it computes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DenseTensors:
     """A dense layer of a file."""

@@ -6,12 +6,21 @@ norms come from the model's configuration where the file has one; else what is u
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from converters.checkpoint import NO_ACTIVATION
 from converters.dialects.dialect import TORCH_LEAVES, Dialect
-from converters.head_layers import DenseTensors, LayerTensors, NoSmallHead, in_forward_order, layers_among, rooms
+from converters.head_layers import (
+    DenseTensors,
+    LayerTensors,
+    NoSmallHead,
+    UnclearHead,
+    in_forward_order,
+    layers_among,
+    rooms,
+)
 from converters.keras_heads import KerasModel, StatedHead, stated_head
 from effnet_core import (
     Activation,
@@ -20,14 +29,17 @@ from effnet_core import (
     HiddenDense,
     HiddenLayer,
     HiddenNorm,
+    InvalidOption,
     Parameter,
     Role,
 )
 from effnet_core.parameters import LEAVES, classifier_parameters
 
 _ACTIVATION = Activation.RELU
+"""What is assumed where a new head stands in the place of a network's own classifier."""
 _OTHERWISE = (
-    "If the model is another one, correct the definition (effnet info FILE --json prints it) and give it with --spec "
+    "If the model is another one, say what stands between dense layers (--head-activation none, relu, swish, ...), "
+    "correct the definition (effnet info FILE --json prints it) and give it with --spec "
     "FILE.json, or leave the head out with --drop-head."
 )
 
@@ -51,21 +63,39 @@ def find_small_head(
     activation: Activation,
     model: KerasModel | None,
     keeps_order: bool,
+    own: Collection[str],
+    wanted: str | None,
 ) -> SmallHead:
     """The head that these tensors are; their names and shapes are the file's, leaves and layouts the dialect's.
 
     `published` is what the network has without any of this: the features that a head takes, its dropout; `activation`
     gives these features. `model` is that of a Keras file. `keeps_order` says that the file lists layers in
-    forward order. Raises `NoSmallHead`.
+    forward order. `own` are the tensors of the network's own classifier; `wanted` is what the user says about the
+    activation between dense layers (`SourceOptions.head_activation`). Raises `NoSmallHead`, and `UnclearHead` where
+    dense layers stand behind the network's own classifier and nobody says what is between; `InvalidOption` where
+    `wanted` says what has no place or is known.
     """
     among, features = layers_among(shapes, dialect), published.in_channels
     if model is not None:
         stated = stated_head(model, among, activation=activation, features=features)
+        if stated is not None and wanted is not None:
+            raise InvalidOption(
+                f"--head-activation is {wanted!r}, and the model's configuration says what stands between dense "
+                "layers. Leave it out, or correct the definition (--spec)."
+            )
         if stated is not None:
             return _as_stated(stated)
     layers = in_forward_order(among, features=features, keeps_order=keeps_order)
     last = _classifier_of(layers)
-    hidden, assumed = _assumed_layers(layers, is_torch=dialect.leaves[Role.MEAN] == TORCH_LEAVES[Role.MEAN])
+    is_torch = dialect.leaves[Role.MEAN] == TORCH_LEAVES[Role.MEAN]
+    places = _between_dense(layers, after_norms=is_torch)
+    if wanted is None:
+        _check_clear(layers, own)
+    elif not places:
+        raise InvalidOption(
+            f"--head-activation is {wanted!r}, and the head has no two dense layers with room between. Leave it out."
+        )
+    hidden, assumed = _assumed_layers(layers, places, wanted, is_torch=is_torch)
     classifier = Classifier(
         in_channels=last.inputs,
         num_classes=last.outputs,
@@ -111,10 +141,38 @@ def _classifier_of(layers: Sequence[LayerTensors]) -> DenseTensors:
     return last
 
 
-def _assumed_layers(layers: Sequence[LayerTensors], *, is_torch: bool) -> tuple[list[HiddenLayer], str]:
-    """The layers before the last, with what usually stands between them, and the sentence that says it."""
+def _check_clear(layers: Sequence[LayerTensors], own: Collection[str]) -> None:
+    """Raise `UnclearHead` for dense layers behind a classifier that was whole without them.
+
+    Some add them to its probabilities, some to its logits, some to these with an activation between: no one of these is
+    usual, and each gives other results. Where layers of one numbered container follow, it is a new head.
+    """
+    room = rooms(layers)
+    dense = [place for place, layer in enumerate(layers) if isinstance(layer, DenseTensors)]
+    for start, end in pairwise(dense):
+        first, second = layers[start], layers[end]
+        is_own = any(name in own for name in first.tensors.values())
+        if is_own and all(room[place] is None for place in range(start, end)):
+            raise UnclearHead(
+                f"Behind the network's own classifier, {first.path} ({first.inputs} to {first.outputs}), stands "
+                f"{second.path} ({second.inputs} to {second.outputs}). Weights do not tell what is between. Expected "
+                "the model's configuration, or your word: --head-activation none where the logits go "
+                "on as they are, --head-activation relu (or another) where there is one, in Python "
+                "SourceOptions(head_activation=...). Of a model that goes on from probabilities, convert the network "
+                "alone: --head-activation none --drop-head."
+            )
+
+
+def _assumed_layers(
+    layers: Sequence[LayerTensors], places: Sequence[int], wanted: str | None, *, is_torch: bool
+) -> tuple[list[HiddenLayer], str]:
+    """The layers before the last, with what usually stands between them or is said to, and the sentence that says it.
+
+    `places` are the layers behind which an activation would stand.
+    """
     epsilon, decay = (1e-5, 0.9) if is_torch else (1e-3, 0.99)
-    activated = _activated(layers, after_norms=is_torch)
+    activation = _ACTIVATION if wanted is None else None if wanted == NO_ACTIVATION else Activation(wanted)
+    activated = set[int]() if activation is None else {*places}
     hidden: list[HiddenLayer] = []
     for place, layer in enumerate(layers[:-1]):
         if isinstance(layer, DenseTensors):
@@ -122,38 +180,40 @@ def _assumed_layers(layers: Sequence[LayerTensors], *, is_torch: bool) -> tuple[
                 HiddenDense(
                     in_channels=layer.inputs,
                     out_channels=layer.outputs,
-                    activation=_ACTIVATION if place in activated else None,
+                    activation=activation if place in activated else None,
                     has_bias=Role.BIAS in layer.tensors,
                 )
             )
             continue
         hidden.append(HiddenNorm(channels=layer.channels, epsilon=epsilon, decay=decay))
-        if place in activated:
-            hidden.append(HiddenActivation(activation=_ACTIVATION))
+        if place in activated and activation is not None:
+            hidden.append(HiddenActivation(activation=activation))
+    between = f"{activation or 'no activation'} behind {', '.join(layers[place].path for place in places)}"
     assumed = ["average pooling"]
-    if activated:
-        assumed.append(f"{_ACTIVATION} behind {', '.join(layers[place].path for place in sorted(activated))}")
+    if places and wanted is None:
+        assumed.append(between)
     if any(isinstance(layer, HiddenNorm) for layer in hidden):
         assumed.append(f"norms with epsilon {epsilon:g}")
-    return hidden, f"Weights do not tell the rest of a head: assumed {', '.join(assumed)}. {_OTHERWISE}"
+    said = "" if wanted is None else f"As you said, there is {between}. "
+    return hidden, f"{said}Weights do not tell the rest of a head: assumed {', '.join(assumed)}. {_OTHERWISE}"
 
 
-def _activated(layers: Sequence[LayerTensors], *, after_norms: bool) -> set[int]:
-    """The layers behind which an activation is assumed: one between each two dense layers, unless nothing fits there.
+def _between_dense(layers: Sequence[LayerTensors], *, after_norms: bool) -> list[int]:
+    """The layers behind which an activation may stand: one between each two dense layers, unless nothing fits there.
 
     A container of PyTorch numbers its layers, those without tensors too: there must be room. Where norms follow, it is
     usual behind them in PyTorch, and in the dense layer itself in Keras.
     """
     room = rooms(layers)
     dense = [place for place, layer in enumerate(layers) if isinstance(layer, DenseTensors)]
-    found: set[int] = set()
+    found: list[int] = []
     for first, second in pairwise(dense):
         between = range(first, second)
         with_room = [place for place in between if room[place] != 0]
         if not with_room:
             continue
         known = [place for place in with_room if room[place] is not None]
-        found.add(known[0] if known else with_room[-1 if after_norms else 0])
+        found.append(known[0] if known else with_room[-1 if after_norms else 0])
     return found
 
 

@@ -30,6 +30,7 @@ class SourceFlags:
     recipe: str | None = None
     prefix: str | None = None
     ema: str | None = None
+    head_activation: str | None = None
     spec: str | None = None
 
     def over(self, other: "SourceFlags") -> "SourceFlags":
@@ -59,6 +60,7 @@ class SourceFlags:
             recipe=self.recipe,
             prefix=self.prefix,
             ema=Ema(ema),
+            head_activation=self.head_activation,
             spec=self._definition(),
         )
 
@@ -142,6 +144,13 @@ _FLAGS = (
         help="Take the exponential moving averages of the weights; auto: when they are complete.",
     ),
     _Flag(
+        field="head_activation",
+        flag="head-activation",
+        kind=str,
+        metavar="NAME",
+        help="Between dense layers behind the network, where the file does not tell: none, relu, swish, ...",
+    ),
+    _Flag(
         field="spec",
         flag="spec",
         kind=str,
@@ -150,7 +159,7 @@ _FLAGS = (
     ),
 )
 
-_IN_SPEC = frozenset({"arch", "width", "depth", "num_classes", "recipe"})
+_IN_SPEC = frozenset({"arch", "width", "depth", "num_classes", "recipe", "head_activation"})
 """Fields that a whole definition says too."""
 
 _PREFIXES: dict[object, tuple[str, ...]] = {SourceFlags: ("",), SourcePair: ("", "a_", "b_")}

@@ -8,7 +8,7 @@ import pytest
 
 from converters import Adaptation, SourceOptions, adapt, diff, digest, open_checkpoint, save_state
 from converters.convert import TargetOptions, convert_checkpoint
-from converters.head_layers import NoSmallHead
+from converters.head_layers import NoSmallHead, UnclearHead
 from converters.memory import MemoryReader
 from converters.naming import Unnamed
 from converters.opening import understand
@@ -16,6 +16,7 @@ from effnet_core import (
     Activation,
     CheckpointMismatch,
     HiddenActivation,
+    InvalidOption,
     Pooling,
     without_head,
 )
@@ -45,7 +46,6 @@ TAKEN = [
         "d7 n7 relu 3 classes",
     ),
     ("efficientnet-pytorch", {"_fc.0": (C, 7), "_fc.3": (7, 3)}, "d7+relu 3 classes"),
-    ("efficientnet-pytorch", {"_fc": (C, 7), "fc": (7, 3)}, "d7+relu 3 classes"),
     ("keras-applications", {"dense": (C, 7), "batch_normalization": 7, "dense_1": (7, 3)}, "d7+relu n7 3 classes"),
     ("qubvel", {"dense": (C, 7), "dense_1": (7, 7), "dense_2": (7, 3)}, "d7+relu d7+relu 3 classes"),
 ]
@@ -77,8 +77,63 @@ def test_a_small_head_is_taken(dialect, rows, expected, is_wrapped):
         assert np.array_equal(state[source.entry.parameter.name], array.T if is_turned else array)
         assert not (is_turned and array.shape == state[source.entry.parameter.name].shape and array.shape[0] != 7)
     assert any("stands a head" in note for note in found.notes)
-    assert any("assumed average pooling" in note and "--spec" in note for note in found.notes)
+    [assumed] = [note for note in found.notes if "assumed average pooling" in note]
+    assert "--spec" in assumed
+    assert "--head-activation" in assumed
+    assert ("relu behind" in assumed) is ("relu" in expected)
     assert not any("Left out" in note or "gives features" in note for note in found.notes)
+
+
+BEHIND_ITS_OWN = [
+    ("efficientnet-pytorch", {"_fc": (C, 7), "fc": (7, 3)}, "d7{} 3 classes"),
+    ("efficientnet-pytorch", {"_fc": (C, 7), "bn": 7, "fc": (7, 3)}, "d7 n7{} 3 classes"),
+    ("timm", {"classifier": (C, 7), "head": (7, 3)}, "d7{} 3 classes"),
+    ("keras-applications", {"predictions": (C, 7), "dense": (7, 3)}, "d7{} 3 classes"),
+]
+"""Layers behind a classifier that was whole without them, and what they are with an activation in the place of {}."""
+
+
+@pytest.mark.parametrize(("dialect", "rows", "expected"), BEHIND_ITS_OWN)
+def test_behind_the_networks_own_classifier_nothing_is_assumed(dialect, rows, expected):
+    head = layers_in(separator_of(dialect), rows)
+    with pytest.raises(UnclearHead, match=r"(?s)memory: Behind the network's own classifier, .*--head-activation none"):
+        understood(head, dialect=dialect, options=SourceOptions(dialect=dialect))
+    for said in ("none", "relu", "tanh"):
+        options = SourceOptions(dialect=dialect, head_activation=said)
+        found = understood(head, dialect=dialect, options=options)
+        activation = "" if said == "none" else f" {said}" if " n7" in expected else f"+{said}"
+        assert summary(found.spec.classifier) == expected.format(activation)
+        [note] = [note for note in found.notes if note.startswith("As you said, there is ")]
+        assert ("no activation behind" if said == "none" else f"{said} behind") in note
+    alone = adapt(found, Adaptation(drop_head=True))
+    assert equal(alone.state(), STATE)
+
+
+def test_what_stands_between_dense_layers_can_be_said():
+    head = layers_in(".", {"head.0": (C, 7), "head.2": (7, 3)})
+    for said, expected in (("none", "d7 3 classes"), ("swish", "d7+swish 3 classes")):
+        found = understood(head, options=SourceOptions(head_activation=said))
+        assert summary(found.spec.classifier) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({}, "no dense layers behind one another"),
+        ({"fc": (C, 3)}, "no two dense layers"),
+        ({"head.0": (C, 7), "head.1": (7, 3)}, "no two dense layers"),
+        ({"a": (C, 3), "b": (C, 5)}, "2 dense layers take"),
+    ],
+)
+def test_an_activation_without_a_place_is_refused(rows, message):
+    understood(layers_in(".", rows))
+    with pytest.raises(InvalidOption, match=message):
+        understood(layers_in(".", rows), options=SourceOptions(head_activation="relu"))
+
+
+def test_an_activation_that_there_is_not():
+    with pytest.raises(InvalidOption, match="'gelu'; expected none or one of swish, relu6"):
+        SourceOptions(head_activation="gelu")
 
 
 LEFT = [

@@ -47,6 +47,19 @@ def layers_of(model: Model) -> Sequence[Layer]:
     return untyped.layers
 
 
+def layer_name(path: str) -> str:
+    """The name of the Keras layer at a canonical path: the path itself.
+
+    Where Keras runs on PyTorch, a layer is a module of PyTorch too, which allows no dots in names: dashes there.
+    """
+    return path.replace(".", "-") if keras.backend.backend() == "torch" else path
+
+
+def path_of(layer: Layer) -> str:
+    """The canonical path of a layer, whichever backend of Keras named it; canonical names have no dashes."""
+    return layer.name.replace("-", ".")
+
+
 if TYPE_CHECKING:
 
     class BaseLayer:

@@ -1,7 +1,7 @@
 """Convolution, normalisation and activation from built-in Keras layers.
 
-A layer's name is its canonical path; kernel sizes, channels and biases are those of the definition's parameters.
-Tensors are (N, H, W, C).
+A layer's name is its canonical path (`layer_name`); kernel sizes, channels and biases are those of the definition's
+parameters. Tensors are (N, H, W, C).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from effnet_core import (
     initializer,
     parameters,
 )
-from effnet_tf._keras import Tensor, keras
+from effnet_tf._keras import Tensor, keras, layer_name
 from effnet_tf.condconv import CondDepthwiseConv2D, CondPointwiseConv2D
 
 ACTIVATIONS = {
@@ -91,7 +91,7 @@ class Layers:
             data_format=_CHANNELS_LAST,
             use_bias=f"{name}.bias" in self.parameters,
             kernel_initializer=self._initializer(kernel),
-            name=name,
+            name=layer_name(name),
             dtype=self.dtype,
         )(x)
 
@@ -106,7 +106,7 @@ class Layers:
             data_format=_CHANNELS_LAST,
             use_bias=False,
             depthwise_initializer=self._initializer(kernel),
-            name=name,
+            name=layer_name(name),
             dtype=self.dtype,
         )(x)
 
@@ -119,7 +119,7 @@ class Layers:
             epsilon=chosen.epsilon,
             # Keras runs a norm that is not trainable with its moving statistics, in training too.
             trainable=self.norm_mode is not NormMode.FROZEN,
-            name=name,
+            name=layer_name(name),
             dtype=self.dtype,
         )(x)
 
@@ -129,7 +129,7 @@ class Layers:
         return keras.layers.Dense(
             units=kernel.shape[1],
             kernel_initializer=self._initializer(kernel),
-            name=name,
+            name=layer_name(name),
             dtype=self.dtype.variable_dtype,
         )(x)
 
@@ -141,7 +141,7 @@ class Layers:
             activation=None if activation is None else ACTIVATIONS[activation],
             use_bias=f"{name}.bias" in self.parameters,
             kernel_initializer=self._initializer(kernel),
-            name=name,
+            name=layer_name(name),
             dtype=self.dtype,
         )(x)
 
@@ -149,7 +149,7 @@ class Layers:
         """How much of each expert's kernel every image takes, in (0, 1), not summing to 1: (N, H, W, C) -> (N, E)."""
         kernel = self.parameters[f"{name}.kernel"]
         x = keras.layers.Dense(
-            units=kernel.shape[1], kernel_initializer=self._initializer(kernel), name=name, dtype=self.dtype
+            units=kernel.shape[1], kernel_initializer=self._initializer(kernel), name=layer_name(name), dtype=self.dtype
         )(self.average(x, f"{name}.average"))
         return self.activation(x, f"{name}.sigmoid", "sigmoid")
 
@@ -160,7 +160,7 @@ class Layers:
             filters=expert_shape(kernel)[3],
             num_experts=kernel.shape[0],
             kernel_initializer=self._initializer(kernel),
-            name=name,
+            name=layer_name(name),
             dtype=self.dtype,
         )(x, mixture)
 
@@ -174,35 +174,35 @@ class Layers:
             padding=padding,
             num_experts=kernel.shape[0],
             kernel_initializer=self._initializer(kernel),
-            name=name,
+            name=layer_name(name),
             dtype=self.dtype,
         )(x, mixture)
 
     def activation(self, x: Tensor, name: str, function: str) -> Tensor:
         """A non-linearity by its Keras name."""
-        return keras.layers.Activation(function, name=name, dtype=self.dtype)(x)
+        return keras.layers.Activation(function, name=layer_name(name), dtype=self.dtype)(x)
 
     def average(self, x: Tensor, name: str, *, keepdims: bool = False) -> Tensor:
         """The mean over height and width: (N, C), or (N, 1, 1, C) with `keepdims`."""
         return keras.layers.GlobalAveragePooling2D(
-            data_format=_CHANNELS_LAST, keepdims=keepdims, name=name, dtype=self.dtype
+            data_format=_CHANNELS_LAST, keepdims=keepdims, name=layer_name(name), dtype=self.dtype
         )(x)
 
     def maximum(self, x: Tensor, name: str) -> Tensor:
         """The largest value over height and width: (N, C)."""
-        return keras.layers.GlobalMaxPooling2D(data_format=_CHANNELS_LAST, name=name, dtype=self.dtype)(x)
+        return keras.layers.GlobalMaxPooling2D(data_format=_CHANNELS_LAST, name=layer_name(name), dtype=self.dtype)(x)
 
     def multiply(self, x: Tensor, y: Tensor, name: str) -> Tensor:
         """The product, sizes of 1 repeated."""
-        return keras.layers.Multiply(name=name, dtype=self.dtype)([x, y])
+        return keras.layers.Multiply(name=layer_name(name), dtype=self.dtype)([x, y])
 
     def add(self, x: Tensor, y: Tensor, name: str) -> Tensor:
         """The sum."""
-        return keras.layers.Add(name=name, dtype=self.dtype)([x, y])
+        return keras.layers.Add(name=layer_name(name), dtype=self.dtype)([x, y])
 
     def dropout(self, x: Tensor, name: str, *, rate: float) -> Tensor:
         """Zero single values in training with probability `rate` and divide the rest by 1 - rate."""
-        return keras.layers.Dropout(rate, seed=self._seed(name), name=name, dtype=self.dtype)(x)
+        return keras.layers.Dropout(rate, seed=self._seed(name), name=layer_name(name), dtype=self.dtype)(x)
 
     def drop_connect(self, x: Tensor, name: str, *, rate: float) -> Tensor:
         """Zero whole samples in training with probability `rate` and divide the rest by 1 - rate.
@@ -210,7 +210,9 @@ class Layers:
         Source: Huang et al., Deep Networks with Stochastic Depth (2016); utils.drop_connect of the official code.
         """
         shape = (None, 1, 1, 1)  # one draw a sample
-        return keras.layers.Dropout(rate, noise_shape=shape, seed=self._seed(name), name=name, dtype=self.dtype)(x)
+        return keras.layers.Dropout(
+            rate, noise_shape=shape, seed=self._seed(name), name=layer_name(name), dtype=self.dtype
+        )(x)
 
     def _padded(self, x: Tensor, kernel: Parameter) -> tuple[Tensor, str]:
         """The input of a convolution and Keras' word for the padding that is left to do."""
@@ -218,7 +220,7 @@ class Layers:
             return x, "same"
         amount = (expert_shape(kernel)[0] - 1) // 2
         if amount:
-            name = f"{kernel.layer}.padding"
+            name = layer_name(f"{kernel.layer}.padding")
             x = keras.layers.ZeroPadding2D(amount, data_format=_CHANNELS_LAST, name=name, dtype=self.dtype)(x)
         return x, "valid"
 

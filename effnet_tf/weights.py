@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effnet_core import NetworkSpec, Parameter, Role, check_state, parameters
-from effnet_tf._keras import Model, Variable, layers_of
+from effnet_tf._keras import Model, Variable, layers_of, path_of
 
 ATTRIBUTES = {
     Role.CONV: "kernel",
@@ -54,7 +54,7 @@ def read_state(model: Model, spec: NetworkSpec) -> dict[str, NDArray[Any]]:
 
 def _variables(model: Model, spec: NetworkSpec) -> dict[str, Variable]:
     """The variables of a model by canonical name, checked against the definition."""
-    layers = {layer.name: layer for layer in layers_of(model)}
+    layers = {path_of(layer): layer for layer in layers_of(model)}
     variables: dict[str, Variable] = {}
     for parameter in parameters(spec):
         variable = getattr(layers.get(parameter.layer), ATTRIBUTES[parameter.role], None)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from converters import Adaptation, Ema, SourceOptions
     from effnet.backends import Network
     from effnet.catalogue import list_checkpoints, list_variants
+    from effnet.certificate.schema import read_certificate
+    from effnet.certificate.verification import verify
     from effnet.comparison import diff
     from effnet.conversion import convert
     from effnet.digests import digest
@@ -46,6 +48,8 @@ __all__ = [
     "load_network",
     "parity",
     "predict",
+    "read_certificate",
+    "verify",
 ]
 
 _MODULES = {
@@ -67,6 +71,8 @@ _MODULES = {
     "load_network": "effnet.loading",
     "parity": "effnet.parity_engine.run",
     "predict": "effnet.prediction",
+    "read_certificate": "effnet.certificate.schema",
+    "verify": "effnet.certificate.verification",
 }
 
 

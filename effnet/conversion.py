@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +16,23 @@ from converters.convert import convert_checkpoint
 from effnet.backends import Network
 from effnet.formats import KERAS, asks_for_keras
 from effnet.loading import read_source
-from effnet.sources import find_source, is_official
+from effnet.sources import Source, find_source, is_official
+
+if TYPE_CHECKING:
+    from effnet.certificate.schema import Certificate
 
 _KERAS_DTYPES = ("float32", "float64")
 """The type of a Keras model's variables is the one that it computes in; the smaller ones are for storage."""
 
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion(ConversionReport):
+    """What was done, and where it was verified, what came out."""
+
+    certificate: Certificate | None = None
+    certificate_path: Path | None = None
 
 
 def convert(
@@ -37,7 +49,8 @@ def convert(
     sync: bool = True,
     accept_different_logits: bool = False,
     progress: Progress | None = None,
-) -> ConversionReport:
+    verify: bool = False,
+) -> Conversion:
     """Write the checkpoint `source` as `target`; the ending of `target` says the format unless `to_format` does.
 
     A source `official:b0-noisy-student` is fetched first (`effnet.fetch`).
@@ -46,8 +59,14 @@ def convert(
 
     `to` names a dialect, `dtype` the type of the written weights, `sync` waits for the disk, `progress` is called with
     the bytes done and the bytes in all, `accept_different_logits` writes into a dialect whose own network pads
-    otherwise. Writing a Keras archive (`.keras`) needs TensorFlow; everything else loads no framework. Raises what
-    `converters.convert` raises, and `MissingFramework`.
+    otherwise. Writing a Keras archive (`.keras`) needs TensorFlow; everything else loads no framework.
+
+    `verify` then runs source and result on the same random input, compares every intermediate result and puts a
+    certificate beside the result (docs/certificates.md), also where they differ: the caller looks at
+    `.certificate.agrees`, and the file stays. That needs the frameworks of both.
+
+    Raises what `converters.convert` raises, `MissingFramework`, and `UnverifiedResult` where a file that was written
+    cannot be compared with its source.
     """
     wanted = TargetOptions(
         to=to,
@@ -67,11 +86,37 @@ def convert(
     if to_keras:
         _check_keras_options(wanted)
     found = find_source(source, options)
+    if verify:
+        from effnet.certificate.certify import check_before
+
+        check_before(found, Path(target), wanted)
+    report = _written(found, Path(target), wanted, adaptation, to_keras=to_keras, progress=progress)
+    if not verify:
+        return report
+    from effnet.certificate.certify import Work, certify_result
+
+    # A Keras model computes in the type of its variables, which is float32 unless another is asked for.
+    dtype = dtype or (_KERAS_DTYPES[0] if to_keras else None)
+    work = Work(source=found, target=Path(target), adaptation=adaptation, dtype=dtype, notes=report.notes)
+    certificate, path = certify_result(work, overwrite=overwrite, sync=sync)
+    return replace(report, certificate=certificate, certificate_path=path)
+
+
+def _written(
+    found: Source,
+    target: Path,
+    wanted: TargetOptions,
+    adaptation: Adaptation,
+    *,
+    to_keras: bool,
+    progress: Progress | None,
+) -> Conversion:
     if to_keras:
-        return _to_keras(read_source(found, adaptation), found.path, Path(target), wanted, progress)
+        return _to_keras(read_source(found, adaptation), found.path, target, wanted, progress)
     with converters.open_checkpoint(found.path, found.options) as checkpoint:
         report = convert_checkpoint(converters.adapt(checkpoint, adaptation), target, wanted, progress=progress)
-    return replace(report, notes=(*found.notes, *report.notes))
+    values: dict[str, Any] = vars(report) | {"notes": (*found.notes, *report.notes)}
+    return Conversion(**values)
 
 
 def _check_keras_options(wanted: TargetOptions) -> None:
@@ -88,7 +133,7 @@ def _check_keras_options(wanted: TargetOptions) -> None:
 
 def _to_keras(
     network: Network, source: Path, target: Path, wanted: TargetOptions, progress: Progress | None
-) -> ConversionReport:
+) -> Conversion:
     if not wanted.allow_non_finite:
         _check_finite(network)
     total = sum(array.nbytes for array in network.state.values())
@@ -99,7 +144,7 @@ def _to_keras(
     nbytes = write_keras_archive(network, target, dtype=wanted.dtype, overwrite=wanted.overwrite, sync=wanted.sync)
     if progress is not None:
         progress(total, total)
-    return ConversionReport(
+    return Conversion(
         source=source,
         target=(target,),
         format=KERAS,

@@ -35,3 +35,11 @@ class ChangedFile(EffnetError):
 
 class SeparateProcessFailed(EffnetError):
     """The process that should run a network crashed, ended with an error, took too long or could not be started."""
+
+
+class InvalidCertificate(EffnetError):
+    """A certificate cannot be read, is damaged, or is of another version."""
+
+
+class UnverifiedResult(EffnetError):
+    """A file was converted and is in place, but could not be run to verify it."""

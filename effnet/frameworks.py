@@ -32,8 +32,7 @@ def import_frameworks(backends: Iterable[Backend]) -> None:
     Raises `MissingFramework`, saying what to install.
     """
     wanted = set(backends)
-    for backend in sorted(wanted):
-        _check_installed(backend)
+    check_installed(wanted)
     holds_tensorflow = "tensorflow" in sys.modules
     has_triton = find_spec("triton") is not None and find_spec("torch") is not None
     if Backend.TORCH in wanted or (has_triton and not holds_tensorflow):
@@ -70,9 +69,11 @@ def _without_start_up_log() -> Generator[None]:
             os.write(_STDERR, b"".join(kept))
 
 
-def _check_installed(backend: Backend) -> None:
-    for package in _PACKAGES[backend]:
-        if find_spec(package) is None:
+def check_installed(backends: Iterable[Backend]) -> None:
+    """Raise `MissingFramework`, saying what to install, unless the frameworks of these backends are there."""
+    for backend in sorted(set(backends)):
+        package = next((package for package in _PACKAGES[backend] if find_spec(package) is None), None)
+        if package is not None:
             raise MissingFramework(
                 f"{TITLES[backend]} is needed here, and the package {package!r} is not installed. "
                 f"Install {_EXTRAS[backend]}: pip install '{_EXTRAS[backend].split(' ')[0]}'."

@@ -19,6 +19,7 @@ _COMMANDS = {
     "predict": "predict",
     "parity": "parity",
     "diff": "diff",
+    "verify": "verify",
 }
 """Names of the commands and of their functions, each in the module of the command's name."""
 

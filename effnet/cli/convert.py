@@ -14,7 +14,9 @@ from effnet.cli.progress import byte_progress
 from effnet.cli.sources import DIALECT_NAMES, SourceFlags, with_source_flags
 
 if TYPE_CHECKING:
-    from converters import ConversionReport
+    from effnet.conversion import Conversion
+
+DIFFERENT = 1
 
 
 @with_source_flags
@@ -63,6 +65,10 @@ def convert(
             help="Write the weights into a dialect whose own network pads otherwise, and so gives other logits.",
         ),
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Run source and result, compare every layer, write TARGET.certificate.json."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
     no_fsync: Annotated[
         bool, typer.Option("--no-fsync", help="Do not wait for the disk; a power failure may lose the file.")
@@ -72,7 +78,11 @@ def convert(
     """Convert a checkpoint to another format and naming.
 
     The file is read back and compared before it takes its name. Converting loads neither TensorFlow nor PyTorch;
-    only writing a Keras archive (.keras) needs TensorFlow.
+    only writing a Keras archive (.keras) and --verify need them.
+
+    With --verify source and result then run on the same random numbers, each in the framework that it belongs to, and
+    a certificate beside TARGET says how every layer came out; `effnet verify TARGET` repeats it. Exit code 1 when they
+    differ: the file stays, and the certificate says so.
 
     Where the file's classifier has not --num-classes N classes, or there is none, a fresh one is drawn; with
     --drop-head it is in any case.
@@ -81,7 +91,7 @@ def convert(
     Examples:
       effnet convert efficientnet-b0/model.ckpt b0.pth
       effnet convert b0.pth b0.safetensors --dtype bfloat16
-      effnet convert b0.pth b0.keras
+      effnet convert b0.pth b0.keras --verify
       effnet convert b0.pth out/model.ckpt --to official
       effnet convert official:b0-noisy-student b0.safetensors
       effnet convert official.tar.gz luke.pth --to efficientnet-pytorch --ema never
@@ -91,7 +101,8 @@ def convert(
 
     fetch_source(source_path)
     # Thousands of small objects live until the end: looking for garbage among them takes a twentieth of the time.
-    gc.disable()
+    if not verify:
+        gc.disable()
     try:
         with byte_progress("converting", visible=not as_json) as progress:
             report = effnet.convert(
@@ -113,12 +124,19 @@ def convert(
                 overwrite=force,
                 sync=not no_fsync,
                 progress=progress,
+                verify=verify,
             )
     finally:
         gc.enable()
     if as_json:
         say_json(_document(report))
-        return
+    else:
+        _show(report)
+    if report.certificate is not None and not report.certificate.agrees:
+        raise typer.Exit(DIFFERENT)
+
+
+def _show(report: "Conversion") -> None:
     for note in report.notes:
         say(note)
     for kind in report.left_out:
@@ -128,9 +146,14 @@ def convert(
         f"Wrote {report.tensors} tensors ({megabytes(report.nbytes)}) as {report.format}, names of {report.dialect}: "
         f"{files}"
     )
+    if report.certificate is not None:
+        for line in report.certificate.verdict:
+            say(line)
+        stays = "" if report.certificate.agrees else " The converted file stays, and is not verified."
+        say(f"Certificate: {report.certificate_path}.{stays}")
 
 
-def _document(report: "ConversionReport") -> dict[str, object]:
+def _document(report: "Conversion") -> dict[str, object]:
     spec = report.spec
     return {
         "source": report.source,
@@ -148,4 +171,6 @@ def _document(report: "ConversionReport") -> dict[str, object]:
         "nbytes": report.nbytes,
         "notes": report.notes,
         "left_out": report.left_out,
+        "verified": None if report.certificate is None else report.certificate.agrees,
+        "certificate": report.certificate_path,
     }

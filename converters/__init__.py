@@ -15,6 +15,7 @@ from converters.left_out import LeftOut, left_out
 from converters.meaning import DifferentSemantics
 from converters.memory import save_state, state_checkpoint
 from converters.opening import open_checkpoint
+from converters.training_checkpoint import Training, read_training_checkpoint, write_training_checkpoint
 from converters.whose_names import SeveralNetworks, UnknownDialect
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "SeveralNetworks",
     "SourceOptions",
     "TargetOptions",
+    "Training",
     "UnknownArchitecture",
     "UnknownDialect",
     "UnsupportedFile",
@@ -48,7 +50,9 @@ __all__ = [
     "digest",
     "left_out",
     "open_checkpoint",
+    "read_training_checkpoint",
     "save_state",
     "state_checkpoint",
     "state_digest",
+    "write_training_checkpoint",
 ]

@@ -24,6 +24,8 @@ from effnet_core.heads import (
     HiddenNorm,
     Pooling,
 )
+from effnet_core.learning_rate import Decay, LearningRate, Schedule, constant_rate
+from effnet_core.masks import MaskSite
 from effnet_core.mismatch import CheckpointMismatch, Misshapen, check_state
 from effnet_core.naming import canonical_name
 from effnet_core.options import (
@@ -63,11 +65,25 @@ from effnet_core.spec import (
     Rounding,
     Stem,
 )
+from effnet_core.training import (
+    TRAINING_RECIPES,
+    Decayed,
+    MovingAverage,
+    RmsProp,
+    Sgd,
+    Slot,
+    TrainingRecipe,
+    TrainingState,
+    WeightDecay,
+    slots,
+    training_recipe,
+)
 from effnet_core.variants import FAMILIES, VARIANTS, Kind, Stage, Variant
 
 __all__ = [
     "FAMILIES",
     "RECIPES",
+    "TRAINING_RECIPES",
     "VARIANTS",
     "Activation",
     "Block",
@@ -76,6 +92,8 @@ __all__ = [
     "CondMBConv",
     "Constant",
     "Counts",
+    "Decay",
+    "Decayed",
     "EffnetError",
     "Family",
     "FusedMBConv",
@@ -90,8 +108,11 @@ __all__ = [
     "InvalidOption",
     "InvalidSpec",
     "Kind",
+    "LearningRate",
     "MBConv",
+    "MaskSite",
     "Misshapen",
+    "MovingAverage",
     "NetworkSpec",
     "Norm",
     "NormMode",
@@ -100,14 +121,21 @@ __all__ = [
     "Parameter",
     "Pooling",
     "Preprocessing",
+    "RmsProp",
     "Role",
     "Rounding",
+    "Schedule",
+    "Sgd",
+    "Slot",
     "Stage",
     "Stem",
+    "TrainingRecipe",
+    "TrainingState",
     "Uniform",
     "UnknownEndpoint",
     "UnknownVariant",
     "Variant",
+    "WeightDecay",
     "block_count",
     "block_parts",
     "canonical_name",
@@ -115,6 +143,7 @@ __all__ = [
     "checked_state",
     "classifier_of",
     "configured",
+    "constant_rate",
     "counts",
     "described",
     "ending",
@@ -133,8 +162,10 @@ __all__ = [
     "round_channels",
     "round_repeats",
     "select_endpoints",
+    "slots",
     "to_json",
     "total_count",
+    "training_recipe",
     "with_classes",
     "with_in_channels",
     "without_background",

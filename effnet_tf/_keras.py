@@ -24,6 +24,7 @@ class Variable(Protocol):
     shape: tuple[int, ...]
     dtype: str
     path: str
+    trainable: bool
 
     def assign(self, value: object) -> object:
         """Replace the numbers, converted to the variable's type."""
@@ -73,5 +74,41 @@ if TYPE_CHECKING:
 
         def get_config(self) -> dict[str, Any]: ...
 
+    class BaseOptimizer:
+        """What an optimiser of our own inherits from Keras."""
+
+        iterations: Any
+        built: bool
+
+        def __init__(self, learning_rate: Any, *, name: str | None) -> None: ...
+
+        def build(self, variables: list[Any]) -> None: ...
+
+        def add_optimizer_variables(
+            self, trainable_variables: list[Any], name: str, initializer: str = "zeros"
+        ) -> list[Any]: ...
+
+        def assign(self, variable: Any, value: Any) -> None: ...
+
+        def assign_sub(self, variable: Any, value: Any) -> None: ...
+
+        def apply(self, grads: list[Any], trainable_variables: list[Any]) -> None: ...
+
+        def get_config(self) -> dict[str, Any]: ...
+
+        def index_of(self, variable: Any) -> int: ...
+
+    class BaseSchedule:
+        """What a schedule of the learning rate of our own inherits from Keras."""
+
 else:
     BaseLayer = _keras.layers.Layer
+
+    class BaseOptimizer(_keras.optimizers.Optimizer):
+        """What an optimiser of our own inherits, with a public name for what Keras offers its subclasses."""
+
+        def index_of(self, variable):
+            """The place of a variable among those that the optimiser was built for."""
+            return self._get_variable_index(variable)
+
+    BaseSchedule = _keras.optimizers.schedules.LearningRateSchedule

@@ -33,13 +33,13 @@ def load_state(model: Model, spec: NetworkSpec, state: Mapping[str, NDArray[Any]
     A model without its last layers (no classifier, or endpoints inside the network) leaves their tensors unused.
     Raises `CheckpointMismatch` with every missing, unexpected and misshapen tensor, before anything is changed.
     """
-    variables = _variables(model, spec)
+    variables = named_variables(model, spec)
     all_names = {parameter.name for parameter in parameters(spec)}
     used = [parameter for parameter in parameters(spec) if parameter.name in variables]
     shapes = {name: np.shape(array) for name, array in state.items() if name in variables or name not in all_names}
     check_state(used, shapes, subject="The state", network=spec.name)
     for name, variable in variables.items():
-        variable.assign(_assignable(state[name]))
+        variable.assign(assignable(state[name]))
 
 
 def read_state(model: Model, spec: NetworkSpec) -> dict[str, NDArray[Any]]:
@@ -49,10 +49,10 @@ def read_state(model: Model, spec: NetworkSpec) -> dict[str, NDArray[Any]]:
     definition.
     """
     # A copy: Keras may hand out the variable's own memory, which the next training step would change.
-    return {name: np.array(variable.numpy()) for name, variable in _variables(model, spec).items()}
+    return {name: np.array(variable.numpy()) for name, variable in named_variables(model, spec).items()}
 
 
-def _variables(model: Model, spec: NetworkSpec) -> dict[str, Variable]:
+def named_variables(model: Model, spec: NetworkSpec) -> dict[str, Variable]:
     """The variables of a model by canonical name, checked against the definition."""
     layers = {path_of(layer): layer for layer in layers_of(model)}
     variables: dict[str, Variable] = {}
@@ -75,7 +75,7 @@ def _beginning(spec: NetworkSpec, variables: Mapping[str, Variable]) -> list[Par
     return listed[: last + 1]
 
 
-def _assignable(array: NDArray[Any]) -> NDArray[Any]:
+def assignable(array: NDArray[Any]) -> NDArray[Any]:
     """The array in a type that every Keras backend takes: bfloat16 of ml_dtypes goes through float32, exactly."""
     array = np.asarray(array)
     return array if array.dtype.kind in "fiu" else array.astype(np.float32)

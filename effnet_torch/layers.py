@@ -5,7 +5,7 @@ Shapes: N images, C channels, H rows, W columns; images and features are (N, C, 
 
 from __future__ import annotations
 
-from typing import Self, cast
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -75,7 +75,7 @@ def batch_norm(channels: int, norm: Norm) -> nn.BatchNorm2d:
     torch weighs the new statistic, the definition the old one: momentum = 1 - decay, here and nowhere else. torch
     updates the running variance with the unbiased variance of the batch, n / (n - 1) times the biased one, which Keras
     and the official code take, n = N * H * W. That concerns only the statistics gathered in training: gradients and
-    outputs in training use the biased variance everywhere.
+    outputs in training use the biased variance everywhere. `effnet_torch.norms.RunningVariance` chooses.
     """
     return nn.BatchNorm2d(channels, eps=norm.epsilon, momentum=1 - norm.decay)
 
@@ -108,35 +108,6 @@ class ConvNorm(nn.Module):
         """(N, C, H, W) -> (N, out, H', W')."""
         x = self.norm(self.conv(x))
         return x if self.activation is None else self.activation(x)
-
-
-class FrozenBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation that stays in evaluation mode: it uses the moving statistics in training too."""
-
-    def train(self, mode: bool = True) -> Self:
-        """Whatever the mode of the model, evaluation."""
-        return super().train(False)
-
-
-class FrozenBatchNorm1d(nn.BatchNorm1d):
-    """The same for (N, C)."""
-
-    def train(self, mode: bool = True) -> Self:
-        """Whatever the mode of the model, evaluation."""
-        return super().train(False)
-
-
-def freeze_norms(model: nn.Module) -> None:
-    """Put a frozen normalisation, whose gamma and beta get no gradient, in the place of each.
-
-    Their tensors are new, with the names and shapes of the old: to be called before weights are loaded.
-    """
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm2d | nn.BatchNorm1d):
-                kind = FrozenBatchNorm2d if isinstance(child, nn.BatchNorm2d) else FrozenBatchNorm1d
-                frozen = kind(child.num_features, eps=child.eps, momentum=child.momentum)
-                setattr(parent, name, frozen.eval().requires_grad_(False))
 
 
 class SqueezeExcite(nn.Module):

@@ -23,7 +23,8 @@ from effnet_core import (
 from effnet_torch.blocks import build_block
 from effnet_torch.errors import UnavailableDevice, UnknownDtype
 from effnet_torch.hidden import build_hidden
-from effnet_torch.layers import ConvNorm, PaddedConv2d, freeze_norms
+from effnet_torch.layers import ConvNorm, PaddedConv2d
+from effnet_torch.norms import RunningVariance, exchange_norms
 from effnet_torch.recording import Recorder
 from effnet_torch.weights import initialize, load_state
 
@@ -51,6 +52,7 @@ class EfficientNet(nn.Module):
         pooling: Pooling | None = None,
         endpoints: Sequence[str] | None = None,
         norm_mode: NormMode = NormMode.TRAINED,
+        running_variance: RunningVariance = RunningVariance.UNBIASED,
     ) -> None:
         super().__init__()
         stem, head, norm = spec.stem, spec.head, spec.norm
@@ -76,8 +78,7 @@ class EfficientNet(nn.Module):
             conv = PaddedConv2d(head.in_channels, head.out_channels, kernel_size=1)
             self.head = ConvNorm(conv, norm=norm, activation=head.activation)
         self._add_classifier(top)
-        if NormMode(norm_mode) is NormMode.FROZEN:
-            freeze_norms(self)
+        exchange_norms(self, norm_mode=NormMode(norm_mode), running_variance=RunningVariance(running_variance))
 
     def _add_classifier(self, top: Classifier | None) -> None:
         """Hidden layers, dropout and the last dense layer."""
@@ -141,6 +142,7 @@ def create_model(
     drop_connect_rate: float | None = None,
     endpoints: Sequence[str] | None = None,
     norm_mode: NormMode = NormMode.TRAINED,
+    running_variance: RunningVariance = RunningVariance.UNBIASED,
     dtype: str = "float32",
     seed: int | None = None,
     device: str = "cpu",
@@ -159,6 +161,9 @@ def create_model(
     `norm_mode=NormMode.FROZEN` is for fine-tuning: every normalisation stays in evaluation mode under `.train()` and
     its gamma and beta have `requires_grad=False`, so that training changes neither them nor the moving statistics.
 
+    `running_variance=RunningVariance.BIASED` trains with Keras' running variance; the default is torch's own, whose
+    modules other tools know (`nn.SyncBatchNorm.convert_sync_batchnorm`, fusing, quantisation). Inference is the same.
+
     Raises `UnknownVariant`, `InvalidSpec`, `InvalidOption`, `UnknownEndpoint`, `UnknownDtype`, `UnavailableDevice`,
     and `CheckpointMismatch` when the weights do not fit.
     """
@@ -173,7 +178,14 @@ def create_model(
         raise UnknownDtype(f"There is no dtype named {dtype!r} here. Choose one of {', '.join(DTYPES)}.")
     # On "meta" the layers get no memory and draw no random numbers of their own.
     with torch.device("meta"):
-        model = EfficientNet(spec, include_top=include_top, pooling=pooling, endpoints=endpoints, norm_mode=norm_mode)
+        model = EfficientNet(
+            spec,
+            include_top=include_top,
+            pooling=pooling,
+            endpoints=endpoints,
+            norm_mode=norm_mode,
+            running_variance=running_variance,
+        )
     model = model.to(DTYPES[dtype]).to_empty(device=_device(device))
     if weights is None:
         initialize(model, spec, seed=seed)

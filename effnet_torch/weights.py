@@ -58,13 +58,13 @@ def load_state(model: nn.Module, spec: NetworkSpec, state: Mapping[str, NDArray[
     A model without its classifier accepts a state with or without one. Raises `CheckpointMismatch`, with every
     missing, unexpected and misshapen tensor, before anything is changed.
     """
-    targets = _targets(model, spec)
+    targets = named_tensors(model, spec)
     used = {name: array for name, array in state.items() if name not in _absent(model, spec)}
     shapes = {name: array.shape for name, array in used.items()}
     check_state([parameter for parameter, _ in targets], shapes, subject="The state", network=spec.name)
     with torch.no_grad():
         for parameter, tensor in targets:
-            tensor.copy_(_to_torch(parameter, used[parameter.name]))
+            tensor.copy_(to_torch(parameter, used[parameter.name]))
         _reset_counters(model)
 
 
@@ -74,7 +74,7 @@ def read_state(model: nn.Module, spec: NetworkSpec) -> dict[str, NDArray[Any]]:
     The arrays have the model's dtype, except that bfloat16, which numpy does not have, is widened to float32. Raises
     `CheckpointMismatch` when the model is not the network of `spec`.
     """
-    return {parameter.name: _to_canonical(parameter, tensor) for parameter, tensor in _targets(model, spec)}
+    return {parameter.name: to_canonical(parameter, tensor) for parameter, tensor in named_tensors(model, spec)}
 
 
 def initialize(model: nn.Module, spec: NetworkSpec, *, seed: int | None = None) -> None:
@@ -85,7 +85,7 @@ def initialize(model: nn.Module, spec: NetworkSpec, *, seed: int | None = None) 
     """
     generator = torch.default_generator if seed is None else torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter, tensor in _targets(model, spec):
+        for parameter, tensor in named_tensors(model, spec):
             values = torch.empty(tensor.shape, dtype=torch.float32)
             match initializer(parameter):
                 case Normal(stddev=stddev):
@@ -98,7 +98,7 @@ def initialize(model: nn.Module, spec: NetworkSpec, *, seed: int | None = None) 
         _reset_counters(model)
 
 
-def _targets(model: nn.Module, spec: NetworkSpec) -> list[tuple[Parameter, Tensor]]:
+def named_tensors(model: nn.Module, spec: NetworkSpec) -> list[tuple[Parameter, Tensor]]:
     """Every tensor that model and definition share, in forward order; the model may lack hidden layers and classifier.
 
     Raises `CheckpointMismatch` when they differ otherwise.
@@ -136,7 +136,8 @@ def _canonical_shape(parameter: Parameter | None, tensor: Tensor) -> tuple[int, 
     return shape if axes is None or len(axes) != len(shape) else tuple(shape[axis] for axis in _inverse(axes))
 
 
-def _to_torch(parameter: Parameter, array: NDArray[Any]) -> Tensor:
+def to_torch(parameter: Parameter, array: NDArray[Any]) -> Tensor:
+    """The tensor in torch's layout that holds a canonical array: a copy in float32, or in float64."""
     axes = _TO_TORCH.get(parameter.role)
     if parameter.expert_shape is not None and axes is not None:
         kernels = array.reshape(-1, *parameter.expert_shape)
@@ -147,7 +148,8 @@ def _to_torch(parameter: Parameter, array: NDArray[Any]) -> Tensor:
     return torch.as_tensor(np.array(view, dtype=np.float64 if array.dtype.itemsize >= 8 else np.float32, order="C"))
 
 
-def _to_canonical(parameter: Parameter, tensor: Tensor) -> NDArray[Any]:
+def to_canonical(parameter: Parameter, tensor: Tensor) -> NDArray[Any]:
+    """The canonical array that a tensor in torch's layout holds: a copy; bfloat16 is widened to float32."""
     axes = _TO_TORCH.get(parameter.role)
     values = tensor.detach().cpu()
     array: NDArray[Any] = (values.float() if values.dtype is torch.bfloat16 else values).numpy()

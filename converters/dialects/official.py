@@ -18,7 +18,7 @@ from converters.dialects.dialect import (
     Ignorable,
     Semantics,
 )
-from effnet_core import Padding, Role
+from effnet_core import Padding, Role, Slot
 
 _BLOCK = "{scope}/blocks_{index}"
 _NORM = "tpu_batch_normalization"
@@ -31,6 +31,14 @@ _NORMS = {
     "depthwise.norm": f"{_BLOCK}/{_NORM}_1",
     "project.norm": f"{_BLOCK}/{_NORM}_2",
 }
+
+GLOBAL_STEP = "global_step"
+"""The number of training steps, an integer scalar outside the scope."""
+SLOT_SUFFIXES = (
+    MappingProxyType({Slot.MEAN_SQUARE: "/RMSProp", Slot.MOMENTUM: "/RMSProp_1"}),
+    MappingProxyType({Slot.ACCUMULATED: "/Momentum"}),
+)
+"""What follows a variable's name in the names of an optimiser's slots, one row for each optimiser."""
 
 OFFICIAL = Dialect(
     name="official",

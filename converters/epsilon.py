@@ -8,7 +8,6 @@ in the file's metadata, and are taken again where they still explain the file's 
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -118,7 +117,7 @@ def read_originals(reader: Reader) -> tuple[float, dict[str, Array]] | None:
             raise ValueError("another number of variances")
         parts = np.split(np.frombuffer(data, dtype), np.cumsum(list(lengths.values()))[:-1])
         return float(document["epsilon"]), dict(zip(lengths, parts, strict=True))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error, binascii.Error) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError, zlib.error) as error:
         raise FormatError(
             f"{reader.path}: the metadata entry {SHIFTED_KEY} is damaged ({error}); expected what effnet writes there. "
             "Convert the original file again."

@@ -16,6 +16,8 @@ from typing import Any, cast
 
 _DEEPEST = 8
 """Models inside models."""
+_LONGEST = 8 << 20
+"""Letters; the configuration of the largest model has two million. Python objects take thirty times as much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +70,16 @@ def layer_names(text: str) -> dict[str, str]:
     Source: keras/src/saving/saving_lib.py, _save_container_state and to_snake_case. Empty for any other text.
     """
     try:
-        return dict(_numbered(_model(json.loads(text)), around="", depth=0))
+        return dict(_numbered(_model(_parsed(text)), around="", depth=0))
     except (ValueError, RecursionError):
         return {}
+
+
+def _parsed(text: str) -> Any:
+    """Raises `ValueError` for anything but JSON of sensible length."""
+    if len(text) > _LONGEST:
+        raise ValueError(f"{len(text)} letters")
+    return json.loads(text)
 
 
 def _numbered(model: _Model | None, *, around: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -111,7 +120,7 @@ class _Place:
 
 
 def _place(text: str, path: str) -> _Place | None:
-    found = dict(_places(_model(json.loads(text)), path.rpartition("/")[2], around="", depth=0))
+    found = dict(_places(_model(_parsed(text)), path.rpartition("/")[2], around="", depth=0))
     exact = found.get(path)
     if exact is None and len(found) == 1:
         [exact] = found.values()

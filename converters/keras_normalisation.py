@@ -133,10 +133,12 @@ def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | 
         if factor is None or shift is None or not all(factor):
             return None
         affine = affine.then(factor, shift)
+    if not all(affine.factor):  # so small that nothing is left of it
+        return None
     if affine == _unchanged(channels):
         return Stated(pixels=None, note="The model's configuration has no layers that normalise pixels.")
     pixels = affine.as_range()
-    if not np.isfinite((*pixels.mean, *pixels.scale)).all():
+    if not pixels.is_sensible:
         return None
     note = f"Images are normalised as the layers of the model's configuration do: {pixel_formula(pixels)}."
     if _close(pixels.mean, [255 * one for one in _MEAN]) and _close(pixels.scale, [255 * sqrt(x) for x in _DEVIATION]):
@@ -202,7 +204,10 @@ def _close(found: Sequence[float], expected: Sequence[float]) -> bool:
 
 def _numbers(value: object, channels: int) -> tuple[float, ...] | None:
     """Finite numbers for each channel from one or as many of a configuration, however deep in lists; else None."""
-    found = list(_flat(value))
+    try:
+        found = _flat(value)
+    except RecursionError:
+        return None
     if len(found) == 1:
         found *= channels
     return tuple(found) if len(found) == channels and bool(np.isfinite(found).all()) else None

@@ -16,8 +16,8 @@ from converters.dialects._json_fields import (
     fields_of,
     flag,
     number,
+    side,
     three_numbers,
-    whole,
     whole_numbers,
 )
 from converters.dialects.dialect import Configured, PixelRange
@@ -51,7 +51,7 @@ def _with_config(spec: NetworkSpec, config: Fields) -> NetworkSpec:
     epsilon = number(config.get("batch_norm_eps"))
     if epsilon is not None:
         spec = replace(spec, norm=replace(spec.norm, epsilon=epsilon))
-    resolution = whole(config.get("image_size"))
+    resolution = side(config.get("image_size"))
     if resolution is not None:
         spec = replace(spec, preprocessing=replace(spec.preprocessing, resolution=resolution))
     rate = number(config.get("dropout_rate"), above=-1.0)
@@ -64,7 +64,7 @@ def _with_size(spec: NetworkSpec, prepared: Fields) -> NetworkSpec:
     """With the size to which the whole image is squeezed; a crop that follows it has no counterpart here."""
     rule = spec.preprocessing
     size = as_fields(prepared.get("size")) or {}
-    height, width = whole(size.get("height")), whole(size.get("width"))
+    height, width = side(size.get("height")), side(size.get("width"))
     if height is None or height != width or flag(prepared.get("do_center_crop"), default=False):
         return spec
     resample = prepared.get("resample")
@@ -93,15 +93,18 @@ def _pixels(prepared: Fields) -> PixelRange | None:
         deviation = red, green, blue
     red, green, blue = ((one + offset) / factor for one in mean)
     scale_red, scale_green, scale_blue = (one / factor for one in deviation)
-    return PixelRange(mean=(red, green, blue), scale=(scale_red, scale_green, scale_blue))
+    found = PixelRange(mean=(red, green, blue), scale=(scale_red, scale_green, scale_blue))
+    return found if found.is_sensible else None
 
 
 def _padding_notes(spec: NetworkSpec, config: Fields) -> list[str]:
     padded = whole_numbers(config.get("depthwise_padding"))
-    resolution = whole(config.get("image_size")) or spec.preprocessing.resolution
+    resolution = side(config.get("image_size")) or spec.preprocessing.resolution
     expected = depthwise_padding(replace(spec, preprocessing=replace(spec.preprocessing, resolution=resolution)))
     if padded is None or (padded == expected and resolution == spec.preprocessing.resolution):
         return []
+    if any(index >= len(spec.blocks) for index in padded) or len(padded) > len(spec.blocks):
+        return ["config.json has a depthwise_padding that names blocks which are not there; it was not looked at."]
     return [
         f"config.json has the depthwise_padding {padded}; SAME padding of {spec.preprocessing.resolution} pixels needs "
         f"{depthwise_padding(spec)}. Where they differ, transformers' own model gives other logits than this network."

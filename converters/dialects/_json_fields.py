@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 _LARGEST_NUMBER = 1e6
+_LARGEST_SIDE = 1 << 13
+"""Pixels; the largest that is published has 800. An image of this side takes 800 MB."""
 
 Fields = Mapping[str, Any]
 
@@ -32,9 +34,9 @@ def number(value: object, *, above: float = 0.0) -> float | None:
     return float(value) if above < value < _LARGEST_NUMBER else None
 
 
-def whole(value: object) -> int | None:
-    """A whole number from 1 on."""
-    return value if type(value) is int and 0 < value < 1 << 31 else None
+def side(value: object) -> int | None:
+    """The side of an image in pixels, from 1 on."""
+    return value if type(value) is int and 0 < value <= _LARGEST_SIDE else None
 
 
 def flag(value: object, *, default: bool) -> bool:

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import floor
 
-from converters.dialects._json_fields import Fields, as_fields, fields_of, number, three_numbers, whole_numbers
+from converters.dialects._json_fields import Fields, as_fields, fields_of, number, side, three_numbers, whole_numbers
 from converters.dialects.dialect import Configured, PixelRange
 from effnet_core import Interpolation, NetworkSpec, Preprocessing
 
 _INTERPOLATIONS = {one.value: one for one in Interpolation}
+_SMALLEST_SHARE = 0.01
+"""Of an image that a central crop keeps; the published networks keep 0.875 and more."""
 
 
 def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
@@ -30,11 +32,11 @@ def _sized(rule: Preprocessing, fields: Fields) -> Preprocessing:
     rule = replace(rule, interpolation=interpolation)
     share = number(fields.get("test_crop_pct")) or number(fields.get("crop_pct"))
     match whole_numbers(fields.get("test_input_size")) or whole_numbers(fields.get("input_size")):
-        case [_, height, width] if height == width > 0:
+        case [_, height, width] if height == width and side(height):
             rule = replace(rule, resolution=height)
         case _:
             return rule
-    if share is None or share > 1:
+    if share is None or not _SMALLEST_SHARE <= share <= 1:
         return rule
     if fields.get("crop_mode", "center") == "center":
         return replace(rule, crop_padding=floor(rule.resolution / share) - rule.resolution)
@@ -47,4 +49,5 @@ def _pixels(fields: Fields) -> PixelRange | None:
         return None
     red, green, blue = (255 * value for value in mean)
     scale_red, scale_green, scale_blue = (255 * value for value in deviation)
-    return PixelRange(mean=(red, green, blue), scale=(scale_red, scale_green, scale_blue))
+    found = PixelRange(mean=(red, green, blue), scale=(scale_red, scale_green, scale_blue))
+    return found if found.is_sensible else None

@@ -45,6 +45,11 @@ class PixelRange:
     mean: tuple[float, ...]
     scale: tuple[float, ...]
 
+    @property
+    def is_sensible(self) -> bool:
+        """Whether float32 can compute so: means within a million, scales between a millionth and a million."""
+        return all(abs(mean) < 1e6 for mean in self.mean) and all(1e-6 < scale < 1e6 for scale in self.scale)
+
 
 IMAGENET = PixelRange(mean=RECIPES["baseline"].mean, scale=RECIPES["baseline"].scale)
 """By the mean and deviation of ImageNet's channels."""

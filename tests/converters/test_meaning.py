@@ -112,7 +112,15 @@ def test_variances_that_were_trained_since_are_taken_as_they_are(tmp_path: Path)
     assert checkpoint.state()["stem.norm.variance"][0] == arrays["bn1.running_var"][0]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"epsilon":1,"dtype":"O","lengths":{"a":1},"zlib":""}', "[" * 9999])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{}", "[]", "[" * 9999),
+        '{"epsilon":1,"dtype":"O","lengths":{"a":1},"zlib":""}',
+        '{"epsilon":1,"dtype":"f4","lengths":{"a":1e999},"zlib":""}',
+        f'{{"epsilon":{"9" * 400},"dtype":"f4","lengths":{{}},"zlib":""}}',
+    ],
+)
 def test_damaged_originals_are_refused(text: str, tmp_path: Path) -> None:
     convert(_saved(tmp_path, SYMMETRIC), tmp_path / "timm.npz", to="timm-symmetric", sync=False)
     reader = open_reader(tmp_path / "timm.npz")

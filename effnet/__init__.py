@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from effnet.information import info
     from effnet.inspection import inspect
     from effnet.loading import load_model, load_network
+    from effnet.parity_engine.exact import exact_parity
     from effnet.parity_engine.run import RandomInput, parity
     from effnet.prediction import predict
     from effnet_core import EffnetError
@@ -39,6 +40,7 @@ __all__ = [
     "convert",
     "diff",
     "digest",
+    "exact_parity",
     "fetch",
     "info",
     "inspect",
@@ -62,6 +64,7 @@ _MODULES = {
     "convert": "effnet.conversion",
     "diff": "effnet.comparison",
     "digest": "effnet.digests",
+    "exact_parity": "effnet.parity_engine.exact",
     "fetch": "effnet.fetching",
     "info": "effnet.information",
     "inspect": "effnet.inspection",

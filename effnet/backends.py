@@ -6,7 +6,7 @@ Arrays are channels last here: (N, H, W, C) or (N, C), in both directions and fo
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -50,13 +50,24 @@ def runner(
     On `cuda`, TF32 is off while the context is open. Raises `MissingFramework` and `DeviceUnavailable`.
     """
     import_frameworks([backend])
+    with device_of(backend, device):
+        match backend:
+            case Backend.TF:
+                yield _tensorflow_runner(network, endpoints, precision)
+            case Backend.TORCH:
+                yield _torch_runner(network, endpoints, precision, device)
+
+
+def device_of(backend: Backend, device: Device) -> AbstractContextManager[None]:
+    """Where a framework, which is imported, computes while this is open; on `cuda` without TF32.
+
+    Raises `DeviceUnavailable`.
+    """
     match backend:
         case Backend.TF:
-            with _tensorflow_device(device):
-                yield _tensorflow_runner(network, endpoints, precision)
+            return _tensorflow_device(device)
         case Backend.TORCH:
-            with _torch_device(device):
-                yield _torch_runner(network, endpoints, precision, device)
+            return _torch_device(device)
 
 
 def _tensorflow_runner(network: Network, endpoints: Sequence[str], precision: Precision) -> Runner:

@@ -43,3 +43,7 @@ class InvalidCertificate(EffnetError):
 
 class UnverifiedResult(EffnetError):
     """A file was converted and is in place, but could not be run to verify it."""
+
+
+class InexactNetwork(EffnetError):
+    """A network cannot run in exact arithmetic: a sum needs too many bits, or a number is not finite."""

@@ -24,6 +24,7 @@ from effnet_core.heads import (
     HiddenNorm,
     Pooling,
 )
+from effnet_core.layer_list import Layer, LayerKind, layers
 from effnet_core.learning_rate import Decay, LearningRate, Schedule, constant_rate
 from effnet_core.masks import MaskSite
 from effnet_core.mismatch import CheckpointMismatch, Misshapen, check_state
@@ -108,6 +109,8 @@ __all__ = [
     "InvalidOption",
     "InvalidSpec",
     "Kind",
+    "Layer",
+    "LayerKind",
     "LearningRate",
     "MBConv",
     "MaskSite",
@@ -151,6 +154,7 @@ __all__ = [
     "features_pooling",
     "from_json",
     "initializer",
+    "layers",
     "multiply_adds",
     "output_size",
     "padding_amounts",

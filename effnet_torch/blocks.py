@@ -7,13 +7,11 @@ module takes (N, C, H, W), gives (N, out, H', W'), and records its parts as `PAT
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor, nn
 
 from effnet_core import Block, CondMBConv, FusedMBConv, MBConv, Norm, Padding
 from effnet_torch.condconv import CondConvNorm, CondDepthwiseConv2d, CondPointwiseConv2d
-from effnet_torch.layers import ConvNorm, DropConnect, PaddedConv2d, SqueezeExcite
+from effnet_torch.layers import ConvNorm, DropConnect, GlobalAverage, PaddedConv2d, SqueezeExcite
 from effnet_torch.recording import Recorder
 
 
@@ -113,7 +111,9 @@ class CondMBConvBlock(nn.Module):
         expanded, activation, experts = block.expanded_channels, block.activation, block.num_experts
         self.path = path
         self.has_residual = block.has_residual
+        self.routing_average = GlobalAverage()
         self.routing = nn.Linear(block.in_channels, experts)
+        self.routing_sigmoid = nn.Sigmoid()
         self.expand: CondConvNorm | None = None
         if block.has_expansion:
             conv = CondPointwiseConv2d(block.in_channels, expanded, num_experts=experts)
@@ -129,7 +129,7 @@ class CondMBConvBlock(nn.Module):
 
     def mixture(self, x: Tensor) -> Tensor:
         """(N, C, H, W), the block's input -> (N, experts): how much of each expert, in (0, 1), not summing to 1."""
-        return cast("Tensor", self.routing(x.mean((2, 3)))).sigmoid()
+        return self.routing_sigmoid(self.routing(self.routing_average(x)))
 
     def forward(self, x: Tensor, record: Recorder | None = None) -> Tensor:
         """(N, C, H, W) -> (N, out, H', W')."""

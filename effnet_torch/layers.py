@@ -5,8 +5,6 @@ Shapes: N images, C channels, H rows, W columns; images and features are (N, C, 
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -110,6 +108,26 @@ class ConvNorm(nn.Module):
         return x if self.activation is None else self.activation(x)
 
 
+class GlobalAverage(nn.Module):
+    """The mean over height and width: (N, C), or (N, C, 1, 1) with `keepdim`."""
+
+    def __init__(self, *, keepdim: bool = False) -> None:
+        super().__init__()
+        self.keepdim = keepdim
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C) or (N, C, 1, 1)."""
+        return x.mean((2, 3), keepdim=self.keepdim)
+
+
+class GlobalMaximum(nn.Module):
+    """The largest value over height and width."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C)."""
+        return x.amax((2, 3))
+
+
 class SqueezeExcite(nn.Module):
     """Rescales every channel by a gate computed from the means of all channels: `reduce`, `expand`.
 
@@ -118,15 +136,16 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, *, squeeze_channels: int, activation: Activation) -> None:
         super().__init__()
+        self.average = GlobalAverage(keepdim=True)
         self.reduce = PaddedConv2d(channels, squeeze_channels, kernel_size=1, bias=True)
         self.activation = activation_layer(activation)
         self.expand = PaddedConv2d(squeeze_channels, channels, kernel_size=1, bias=True)
+        self.gate = nn.Sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        means = x.mean((2, 3), keepdim=True)  # (N, C, 1, 1)
-        gate = cast("Tensor", self.expand(self.activation(self.reduce(means))))
-        return x * gate.sigmoid()
+        gate = self.gate(self.expand(self.activation(self.reduce(self.average(x)))))  # (N, C, 1, 1)
+        return x * gate
 
 
 class DropConnect(nn.Module):

@@ -23,7 +23,7 @@ from effnet_core import (
 from effnet_torch.blocks import build_block
 from effnet_torch.errors import UnavailableDevice, UnknownDtype
 from effnet_torch.hidden import build_hidden
-from effnet_torch.layers import ConvNorm, PaddedConv2d
+from effnet_torch.layers import ConvNorm, GlobalAverage, GlobalMaximum, PaddedConv2d
 from effnet_torch.norms import RunningVariance, exchange_norms
 from effnet_torch.recording import Recorder
 from effnet_torch.weights import initialize, load_state
@@ -77,6 +77,7 @@ class EfficientNet(nn.Module):
         if head is not None:
             conv = PaddedConv2d(head.in_channels, head.out_channels, kernel_size=1)
             self.head = ConvNorm(conv, norm=norm, activation=head.activation)
+        self.pool = GlobalMaximum() if self.pooling is Pooling.MAX else GlobalAverage()
         self._add_classifier(top)
         exchange_norms(self, norm_mode=NormMode(norm_mode), running_variance=RunningVariance(running_variance))
 
@@ -118,7 +119,7 @@ class EfficientNet(nn.Module):
         record.keep("head", x)
         if self.classifier is None and self.endpoints is None and self.pooling is Pooling.NONE:
             return x
-        x = x.amax((2, 3)) if self.pooling is Pooling.MAX else x.mean((2, 3))  # (N, C, H, W) -> (N, C)
+        x = self.pool(x)  # (N, C, H, W) -> (N, C)
         record.keep("pooled", x)
         if self.classifier is None:
             return x

@@ -10,8 +10,10 @@ from effnet.choices import Backend, Device, Isolation
 from effnet.cli.fetch import fetch_source
 from effnet.cli.output import say, say_json, say_table
 from effnet.cli.sources import SourcePair, with_source_flags
+from effnet_core import InvalidOption
 
 if TYPE_CHECKING:
+    from effnet.parity_engine.exact import ExactReport
     from effnet.parity_engine.run import ParityReport
 
 DIFFERENT = 1
@@ -49,6 +51,11 @@ def parity(
     float32_limit: Annotated[
         float, typer.Option(min=0, metavar="X", help="The same in float32; rounding explains more at some layers.")
     ] = 1e-5,
+    exact: Annotated[bool, typer.Option("--exact", help="Exact arithmetic: not one bit may differ.")] = False,
+    training: Annotated[bool, typer.Option(help="With --exact: run a batch of training too.")] = True,
+    grid_bits: Annotated[
+        int, typer.Option(min=1, max=30, metavar="N", help="With --exact: layers' results are multiples of 2^-N.")
+    ] = 12,
     every_layer: Annotated[bool, typer.Option("--all", help="Show every layer, the parts of blocks too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -59,21 +66,49 @@ def parity(
     TensorFlow and as B in PyTorch. Options about the checkpoints are for both; those with --a- or --b- are for one
     of them and prevail.
 
-    Exit code 1 when a layer differs by more than a limit. Difference and limit are relative to the layer's largest
-    value.
+    With --exact, weights and results are rounded to few bits, so that every sum is exact in float64 and no order of
+    summation matters: two correct implementations then agree in every bit of every layer, in evaluation and in a batch
+    of training, and any difference is one of meaning. The weights themselves are compared bit for bit too.
+
+    Exit code 1 when a layer differs by more than a limit; with --exact, when a bit differs. Difference and limit are
+    relative to the layer's largest value.
 
     \b
     Examples:
       effnet parity efficientnet-b0/model.ckpt b0.pth
       effnet parity b0.safetensors b0.safetensors cat.jpg
+      effnet parity b0.safetensors b0.safetensors --exact
       effnet parity model.ckpt-1234 b0.pth --a-ema never --size 65 --json
       effnet parity b0.keras b0.pth --b-python ~/torch/bin/python
     """
     from effnet.parity_engine import report
     from effnet.parity_engine.compare import Limits
+    from effnet.parity_engine.grid import Grid
 
+    if exact and (isolate is Isolation.ALWAYS or a_python is not None or b_python is not None):
+        raise InvalidOption(
+            "--exact runs both networks in this process; found --isolate always, --a-python or --b-python. Leave them "
+            "out."
+        )
     for checkpoint in (a, b):
         fetch_source(checkpoint)
+    given = inputs or effnet.RandomInput(images=batch, size=size, seed=seed)
+    if exact:
+        result = effnet.exact_parity(
+            a,
+            b,
+            a_options=sources.a.options(),
+            b_options=sources.b.options(),
+            a_backend=a_backend,
+            b_backend=b_backend,
+            inputs=given,
+            device=device,
+            training=training,
+            seed=seed,
+            grid=Grid(activations=grid_bits),
+        )
+        _say_exact(result, every_layer=every_layer, as_json=as_json)
+        raise typer.Exit(0 if result.agrees else DIFFERENT)
     found = effnet.parity(
         a,
         b,
@@ -81,7 +116,7 @@ def parity(
         b_options=sources.b.options(),
         a_backend=a_backend,
         b_backend=b_backend,
-        inputs=inputs or effnet.RandomInput(images=batch, size=size, seed=seed),
+        inputs=given,
         device=device,
         limits=Limits(float64=float64_limit, float32=float32_limit),
         isolation=isolate,
@@ -104,4 +139,20 @@ def _tables(found: "ParityReport", *, every_layer: bool) -> None:
         say(line)
     say_table(report.COLUMNS, report.rows(found.comparison, every_layer=every_layer))
     for line in report.verdict(found.comparison):
+        say(line)
+
+
+def _say_exact(found: "ExactReport", *, every_layer: bool, as_json: bool) -> None:
+    from effnet.parity_engine import exact_report
+
+    if as_json:
+        say_json(exact_report.document(found))
+        return
+    for line in exact_report.heading(found):
+        say(line)
+    say_table(exact_report.COLUMNS, exact_report.rows(found, every_layer=every_layer))
+    tensors = exact_report.tensor_rows(found)
+    if tensors:
+        say_table(exact_report.TENSOR_COLUMNS, tensors)
+    for line in exact_report.verdict(found):
         say(line)

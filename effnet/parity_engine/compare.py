@@ -148,11 +148,12 @@ def _layer(name: str, a: Outputs, b: Outputs, limits: Limits) -> LayerComparison
         own_a=distance(a.float32[name], a.float64[name]),
         own_b=distance(b.float32[name], b.float64[name]),
         agrees=agrees,
-        remarks=_remarks(a.float64[name], b.float64[name], finite=not np.isnan(float64.max_abs + float32.max_abs)),
+        remarks=remarks(a.float64[name], b.float64[name], finite=not np.isnan(float64.max_abs + float32.max_abs)),
     )
 
 
-def _remarks(a: Array, b: Array, *, finite: bool) -> tuple[Remark, ...]:
+def remarks(a: Array, b: Array, *, finite: bool) -> tuple[Remark, ...]:
+    """What makes a comparison of `a` and `b` worthless; `finite`: whether all their numbers are."""
     if not finite:
         return (Remark.NOT_FINITE,)
     if any(np.ptp(side) == 0 for side in (a, b)):

@@ -45,8 +45,8 @@ def heading(report: ParityReport) -> list[str]:
     """What was compared, and what is to be known about it, in sentences."""
     notes = (*report.a.notes, *report.b.notes, *report.notes)
     return [
-        f"A  {_side(report.a)}",
-        f"B  {_side(report.b)}",
+        f"A  {side_line(report.a)}",
+        f"B  {side_line(report.b)}",
         f"input  {report.input}, on {report.device}",
         *(f"note  {note}" for note in dict.fromkeys(notes)),
     ]
@@ -93,7 +93,8 @@ def _rounding(comparison: Comparison) -> str:
     )
 
 
-def _side(side: Side) -> str:
+def side_line(side: Side) -> str:
+    """One of the two, and what ran it."""
     return f"{side.name}: {side.network} ({side.format or 'in memory'}) in {TITLES[side.backend]}"
 
 

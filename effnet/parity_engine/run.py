@@ -108,12 +108,11 @@ def parity(
     """
     where, mode = Device(device), Isolation(isolation)
     named_a, named_b = (None if named is None else Backend(named) for named in (a_backend, b_backend))
-    network_a, network_b = _network(a, a_options), _network(b, b_options)
-    backend_a = named_a or _usual_backend(network_a, Backend.TF)
-    backend_b = named_b or _usual_backend(network_b, Backend.TORCH)
+    network_a, network_b = opened(a, a_options), opened(b, b_options)
+    backend_a, backend_b = chosen_backends(network_a, network_b, named_a, named_b)
     notes = check_comparable(network_a.spec, network_b.spec)
     names = common_endpoints(network_a.spec, network_b.spec)
-    batch, description = _input(RandomInput() if inputs is None else inputs, network_a.spec)
+    batch, description = given_input(RandomInput() if inputs is None else inputs, network_a.spec)
     ran = run_pair(
         Running(network=network_a, backend=backend_a, python=None if a_python is None else Path(a_python)),
         Running(network=network_b, backend=backend_b, python=None if b_python is None else Path(b_python)),
@@ -124,8 +123,8 @@ def parity(
         time_limit=time_limit,
     )
     return ParityReport(
-        a=_side(network_a, backend_a),
-        b=_side(network_b, backend_b),
+        a=side(network_a, backend_a),
+        b=side(network_b, backend_b),
         device=where,
         input=description,
         notes=(*notes, *ran.notes),
@@ -134,15 +133,27 @@ def parity(
     )
 
 
-def _network(given: str | Path | Network, options: SourceOptions | None) -> Network:
+def opened(given: str | Path | Network, options: SourceOptions | None) -> Network:
+    """The network in memory."""
     return given if isinstance(given, Network) else load_network(given, options=options)
+
+
+def chosen_backends(
+    a: Network, b: Network, named_a: Backend | str | None, named_b: Backend | str | None
+) -> tuple[Backend, Backend]:
+    """Those that were named, else those that the files belong to, else TensorFlow for a and PyTorch for b."""
+    return (
+        _usual_backend(a, Backend.TF) if named_a is None else Backend(named_a),
+        _usual_backend(b, Backend.TORCH) if named_b is None else Backend(named_b),
+    )
 
 
 def _usual_backend(network: Network, otherwise: Backend) -> Backend:
     return otherwise if network.format is None else HOME.get(network.format, otherwise)
 
 
-def _input(given: Given, spec: NetworkSpec) -> tuple[Array, str]:
+def given_input(given: Given, spec: NetworkSpec) -> tuple[Array, str]:
+    """The batch (N, H, W, C), and what it is in words."""
     channels = spec.stem.in_channels
     if isinstance(given, RandomInput):
         array = random_input(images=given.images, size=given.size, channels=channels, seed=given.seed)
@@ -157,7 +168,8 @@ def _input(given: Given, spec: NetworkSpec) -> tuple[Array, str]:
     return array, f"{names}, {array.shape[1]} x {array.shape[2]} pixels"
 
 
-def _side(network: Network, backend: Backend) -> Side:
+def side(network: Network, backend: Backend) -> Side:
+    """What is reported about one of the two."""
     return Side(
         name=network.name, network=network.spec.name, format=network.format, backend=backend, notes=network.notes
     )

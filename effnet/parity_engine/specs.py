@@ -35,7 +35,7 @@ def check_comparable(a: NetworkSpec, b: NetworkSpec) -> tuple[str, ...]:
     A network that ends earlier than the other is compared up to its end. Raises `IncomparableNetworks`, listing the
     differences, where they cannot be compared.
     """
-    (a, b), cut = _with_common_end(a, b), _cut_note(a, b)
+    (a, b), cut = up_to_common_end(a, b), _cut_note(a, b)
     found = differences(a, b)
     if len(a.blocks) != len(b.blocks):
         raise _incomparable(a, b, [f"number of blocks: {len(a.blocks)} against {len(b.blocks)}"])
@@ -47,10 +47,11 @@ def check_comparable(a: NetworkSpec, b: NetworkSpec) -> tuple[str, ...]:
 
 def common_endpoints(a: NetworkSpec, b: NetworkSpec) -> tuple[str, ...]:
     """The endpoints that both networks have, in forward order."""
-    return endpoints(_with_common_end(a, b)[0])
+    return endpoints(up_to_common_end(a, b)[0])
 
 
-def _with_common_end(a: NetworkSpec, b: NetworkSpec) -> tuple[NetworkSpec, NetworkSpec]:
+def up_to_common_end(a: NetworkSpec, b: NetworkSpec) -> tuple[NetworkSpec, NetworkSpec]:
+    """Both definitions, cut where the shorter one ends."""
     if a.head is None or b.head is None:
         return without_head(a), without_head(b)
     if a.classifier is None or b.classifier is None:

@@ -24,7 +24,10 @@ def test_parts_of_every_kind() -> None:
         ("v2-b0", 1): ["expand", "project"],
         ("v2-b0", 5): ["expand", "depthwise", "squeeze_excite", "project"],
         ("lite0", 0): ["depthwise", "project"],
-        ("condconv-b0-4e", 11): ["routing", "expand", "depthwise", "squeeze_excite", "project"],
+        ("condconv-b0-4e", 11): [
+            *("routing_average", "routing", "routing_sigmoid"),
+            *("expand", "depthwise", "squeeze_excite", "project"),
+        ],
     }
     for (name, index), parts in cases.items():
         spec = resolve(name, width=0.13)

@@ -152,6 +152,20 @@ def test_parity_gives_the_verdict_as_exit_code(saved, batch, tmp_path):
     assert "the first is head." in text
 
 
+def test_exact_parity_gives_the_verdict_as_exit_code(saved, batch, tmp_path):
+    other = tmp_path / "other.pth"
+    kernel = STATE["head.conv.kernel"].copy()
+    kernel.view(np.uint32).flat[3] ^= 1
+    converters.save_state(other, SPEC, STATE | {"head.conv.kernel": kernel})
+    sides = ("--a-backend", "torch", "--b-backend", "torch", "--exact")
+    assert "The same, bit for bit" in run("parity", saved, saved, batch, *sides).stdout
+    found = report("parity", saved, other, batch, *sides, code=1)
+    assert (found["agrees"], found["first_difference"]) == (False, "head.conv")
+    text = run("parity", saved, other, batch, *sides, "--no-training", "--grid-bits", "8", code=1).stdout
+    assert "Different: 1 of 140 tensors of weights." in text
+    assert "The results of all layers are the same" in text
+
+
 def test_options_with_a_prefix_are_for_one_side_and_prevail():
     sides = ("--a-backend", "torch", "--b-backend", "torch", "--size", "32")
     path = oracle.FOLDER / "train-v1"
@@ -178,6 +192,7 @@ def test_options_with_a_prefix_are_for_one_side_and_prevail():
         (("predict", B0), "Missing argument"),
         (("parity", B0, oracle.FOLDER / "train-v1"), "number of blocks: 16 against 10"),
         (("parity", B0, B0, "--size", "none"), "--size"),
+        (("parity", B0, B0, "--exact", "--isolate", "always"), "--exact runs both networks in this process"),
         (("nothing",), "nothing"),
     ],
 )

@@ -1,0 +1,140 @@
+"""Exact arithmetic: correct networks agree in every bit, and every mistake is seen in its layer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from effnet import Network, exact_parity
+from effnet.errors import DeviceUnavailable, InexactNetwork, InputError
+from effnet.parity_engine.compare import Remark
+from effnet.parity_engine.grid import Grid
+from effnet_core import CheckpointMismatch, InvalidOption, layers, parameters, resolve
+from tests.faults import FAULTS, SPEC, STATE
+from tests.lively import images, lively_state
+
+BASE = Network(spec=SPEC, state=STATE, name="base")
+OTHER = {"tf": "torch", "torch": "tf"}
+
+FAMILIES = {
+    "b0": ((0, 1, 2), (64, 96)),
+    "lite0": ((0, 1, 2), (67, 67)),
+    "edgetpu-S": ((0, 1, 2, 7), (65, 49)),
+    "condconv-b0-4e": ((1, 9, 11), (64, 64)),
+    "v2-b0": ((0, 1, 2, 5), (66, 45)),
+}
+"""A network of each family: the blocks that are kept, and the input: even, odd, and not square."""
+
+
+def member(name):
+    """A network of the family so narrow that all its blocks take and give 8 channels; those of FAMILIES are kept."""
+    spec = resolve(name, width=0.04, num_classes=10)
+    kept = tuple(spec.blocks[index] for index in FAMILIES[name][0])
+    spec = replace(spec, blocks=kept, head=replace(spec.head, in_channels=kept[-1].out_channels))
+    return Network(spec=spec, state=lively_state(spec), name=name)
+
+
+def in_torch(b, **options):
+    """Both in PyTorch."""
+    options = {"inputs": images(2, 32, 32)} | options
+    return exact_parity(BASE, b, a_backend="torch", b_backend="torch", **options)
+
+
+@pytest.fixture(params=["cpu", "cuda"])
+def device(request):
+    if request.param == "cuda":
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+        if not (torch.cuda.is_available() and tf.config.list_physical_devices("GPU")):
+            pytest.skip("PyTorch and TensorFlow see no CUDA device on this machine")
+    return request.param
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_without_a_mistake_not_one_bit_differs(name, device):
+    network = member(name)
+    report = exact_parity(network, network, inputs=images(2, *FAMILIES[name][1]), device=device)
+    assert (report.a.backend, report.b.backend) == ("tf", "torch")
+    assert report.agrees, report.differences[0]
+    assert [item.name for item in report.training] == [layer.name for layer in layers(network.spec)]
+    assert [item.name for item in report.tensors] == [parameter.name for parameter in parameters(network.spec)]
+    assert len(report.statistics) == sum(not parameter.trainable for parameter in parameters(network.spec))
+    lively = [item for item in (*report.inference, *report.training) if not item.remarks]
+    assert len(lively) == len(report.inference) + len(report.training)
+    assert 20 < max(report.bits.values()) < 53
+
+
+@pytest.mark.parametrize("backend", ["tf", "torch"])
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_mistake_in_either_backend_is_seen_in_its_layer(name, backend, monkeypatch):
+    fault = FAULTS[name]
+    fault.plant(monkeypatch, backend)
+    if fault.is_structural:
+        with pytest.raises(CheckpointMismatch, match=fault.layer.replace(".", r"\.")):
+            exact_parity(BASE, BASE, a_backend="torch", b_backend=backend)
+        return
+    report = exact_parity(BASE, BASE, a_backend=OTHER[backend], b_backend=backend, inputs=images(2, 32, 40))
+    assert report.first_difference == fault.layer
+    assert not any(item.is_doubtful for item in report.differences if item.name == fault.layer)
+
+
+def test_weights_that_differ_in_the_last_bit_are_listed_although_no_result_differs(monkeypatch):
+    report = in_torch(replace(BASE, state=FAULTS["one float"].state(STATE)))
+    assert [(item.name, item.differing) for item in report.differences] == [("blocks.2.project.conv.kernel", 1)]
+    assert not report.agrees
+
+
+def test_another_width_inside_squeeze_and_excite_is_named():
+    spec = FAULTS["squeeze width"].spec(SPEC)
+    report = in_torch(Network(spec=spec, state=lively_state(spec), name="wider"))
+    item = next(item for item in report.inference if item.name == "blocks.2.squeeze_excite.reduce")
+    assert (item.shape, item.shape_b, item.differing) == ((2, 1, 1, 4), (2, 1, 1, 5), 10)
+
+
+def test_a_network_that_ends_earlier_is_compared_up_to_its_end():
+    spec = replace(SPEC, classifier=None)
+    state = {name: array for name, array in STATE.items() if not name.startswith("classifier")}
+    report = in_torch(Network(spec=spec, state=state, name="headless"))
+    assert report.agrees
+    assert report.inference[-1].name == "pooled"
+
+
+def test_training_can_be_left_out():
+    report = in_torch(BASE, training=False, inputs=images(1, 32, 32))
+    assert report.agrees
+    assert (report.training, report.statistics) == ((), ())
+
+
+def test_dead_networks_are_called_out():
+    network = replace(BASE, state={name: np.zeros_like(array) for name, array in STATE.items()})
+    report = exact_parity(network, network, a_backend="torch", b_backend="torch", training=False)
+    assert report.agrees
+    assert {item.remarks for item in report.inference} == {(Remark.CONSTANT,)}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"grid": Grid(activations=30, weights=24)}, InexactNetwork, r"stem\.conv needs 5.* bits.*--grid-bits"),
+        ({"inputs": images(1, 32, 32)}, InputError, "at least 2 images"),
+        ({"device": "gpu"}, InvalidOption, "cpu, cuda"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_exact_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        in_torch(BASE, **options)
+
+
+def test_weights_that_are_not_finite_are_refused_by_name():
+    broken = replace(BASE, state=STATE | {"stem.norm.beta": np.full(16, np.nan, np.float32)})
+    with pytest.raises(InexactNetwork, match=r"1 tensors, first stem\.norm\.beta"):
+        in_torch(broken)
+
+
+def test_cuda_is_refused_where_there_is_none():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    with pytest.raises(DeviceUnavailable, match="--device cpu"):
+        in_torch(BASE, device="cuda")

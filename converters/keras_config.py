@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+from converters.dialects._keras_hub_config import with_layers_behind
+
 _DEEPEST = 8
 """Models inside models."""
 _LONGEST = 8 << 20
@@ -120,7 +122,8 @@ class _Place:
 
 
 def _place(text: str, path: str) -> _Place | None:
-    found = dict(_places(_model(_parsed(text)), path.rpartition("/")[2], around="", depth=0))
+    model = _model(with_layers_behind(_parsed(text)))
+    found = dict(_places(model, path.rpartition("/")[2], around="", depth=0))
     exact = found.get(path)
     if exact is None and len(found) == 1:
         [exact] = found.values()

@@ -1,7 +1,9 @@
 """Layers of KerasHub's EfficientNetBackbone and EfficientNetImageClassifier, which take the weights of timm.
 
 Its B0-B5 and Lite0 compute what timm's models without tf_ compute. Its EdgeTPU and V2 networks do not (depthwise
-convolutions there pad as TensorFlow does, between others that pad symmetrically), so they are left out.
+convolutions there pad as TensorFlow does, between others that pad symmetrically), so they are left out. Files of
+EfficientNetImageClassifier have the names of the network behind that of the backbone (`efficient_net_backbone/`), those
+of the dense layer without: read, as any head behind a network; written files are for EfficientNetBackbone.
 
 Source: keras_hub/src/models/efficientnet/efficientnet_backbone.py and src/utils/timm/convert_efficientnet.py, 0.32.
 """

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from converters.candidates import Candidates, Shapes, Wish
+from converters.errors import counted
 from converters.recognition import Recognised
 from effnet_core import (
     FAMILIES,
@@ -76,7 +77,7 @@ def find_architecture(recognised: Recognised, shapes: Shapes, wish: Wish) -> Fou
 
 
 def _blocks(recognised: Recognised) -> str:
-    return "blocks" if recognised.num_blocks is None else f"{recognised.num_blocks} blocks"
+    return "blocks" if recognised.num_blocks is None else counted(recognised.num_blocks, "block")
 
 
 def _variant_in(scope: str) -> str | None:

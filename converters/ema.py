@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from converters.errors import counted
 from effnet_core import EffnetError
 
 
@@ -48,7 +49,7 @@ def choose_ema(
         raise EmaUnavailable(_no_shadows(wanted, absent, shadows, dialect))
     if policy is Ema.NEVER and shadows and not any(name in raw for name in wanted):
         raise EmaUnavailable(
-            f"The file holds {len(shadows)} moving averages and none of the variables themselves. "
+            f"The file holds {counted(len(shadows), 'moving average')} and none of the variables themselves. "
             "Use --ema auto (ema='auto') to take the moving averages."
         )
     if policy is Ema.NEVER or not shadows:
@@ -59,7 +60,7 @@ def choose_ema(
         )
     return EmaChoice(
         uses_ema=False,
-        note=f"Took the variables: {len(absent)} of {len(wanted)} have no moving average, such as {absent[0]}.",
+        note=f"Took the variables: without a moving average, {len(absent)} of {len(wanted)}, such as {absent[0]}.",
     )
 
 
@@ -77,6 +78,6 @@ def _no_shadows(wanted: Collection[str], absent: list[str], shadows: Mapping[str
             "Use --ema auto (ema='auto') to take the weights that it has."
         )
     return (
-        f"Expected a moving average of each of the {len(wanted)} variables; {len(absent)} have none, such as "
-        f"{absent[0]}. Use --ema never (ema='never') to take the variables."
+        f"Expected a moving average of each of the {len(wanted)} variables; without one: {len(absent)}, such "
+        f"as {absent[0]}. Use --ema never (ema='never') to take the variables."
     )

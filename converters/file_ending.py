@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from converters.checkpoint import SPEC_KEY, SourceOptions
+from converters.errors import counted
 from converters.formats.base import Reader
 from converters.head_layers import NoSmallHead, UnclearHead, layers_among
 from converters.keras_heads import KerasModel
@@ -96,8 +97,8 @@ def _given_ending(
         return _with_head(recognised, spec, names, notes, _fitted(recognised, spec, names, behind))
     except NoSmallHead as reason:
         raise NoSmallHead(
-            f"{reader.path}: the definition has {ending(spec)}, but of the {len(behind)} tensors behind the network "
-            f"this is true: {reason}. Correct the definition, or leave its classifier out."
+            f"{reader.path}: the definition has {ending(spec)}, but of {counted(len(behind), 'tensor')} behind the "
+            f"network this is true: {reason}. Correct the definition, or leave its classifier out."
         ) from None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise, permutations
 
 from converters.dialects.dialect import Dialect
-from converters.errors import some_of
+from converters.errors import counted, some_of
 from effnet_core import EffnetError, Role
 from effnet_core.parameters import NORM_ROLES
 
@@ -80,12 +80,14 @@ def layers_among(shapes: Mapping[str, tuple[int, ...]], dialect: Dialect) -> lis
         else:
             layers.append(layer)
     if others:
-        raise NoSmallHead(f"{len(others)} of them belong neither to a dense layer nor to a norm: {some_of(others)}")
+        raise NoSmallHead(
+            f"neither a dense layer nor a norm has {counted(len(others), 'tensor')} of them: {some_of(others)}"
+        )
     dense = sum(isinstance(layer, DenseTensors) for layer in layers)
     if dense > _MOST_DENSE or len(layers) - dense > _MOST_NORMS:
         raise NoSmallHead(
-            f"they are {dense} dense layers and {len(layers) - dense} norms; a small head has at most {_MOST_DENSE} "
-            f"and {_MOST_NORMS}"
+            f"they are {counted(dense, 'dense layer')} and {counted(len(layers) - dense, 'norm')}; a small head has at "
+            f"most {_MOST_DENSE} and {_MOST_NORMS}"
         )
     return layers
 

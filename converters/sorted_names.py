@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from converters.dialects import Dialect
-from converters.errors import some_of
+from converters.errors import counted, some_of
 from converters.formats.base import Reader
 from converters.recognition import Recognised, is_of_network, normalisation_name, usual_name, variable_name
 from converters.training_state import OPTIMISER, is_of_optimiser
@@ -89,8 +89,8 @@ def notes_on(names: SortedNames, recognised: Recognised, *, no_head: str | None)
         notes.append(f"The network's tensors are those whose names begin with {recognised.prefix!r}.")
     left = [name for name in names.strangers if names.ignored.get(name) == STRANGER]
     if left:
-        note = f"Left out {len(left)} tensors that are no part of the network: {some_of(left)}."
-        notes.append(note if no_head is None else f"{note} They are no small head behind it: {no_head}.")
+        note = f"Left out {counted(len(left), 'tensor')}, no part of the network: {some_of(left)}."
+        notes.append(note if no_head is None else f"{note} That is no small head behind it: {no_head}.")
     elif no_head is not None:
         notes.append(f"Took the classifier as its name says, with average pooling before it, although {no_head}.")
     return tuple(notes)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from converters.checkpoint import SourceOptions
 from converters.ema import Ema, EmaUnavailable, left_reason
+from converters.errors import counted
 from converters.formats.base import Array, Location, Reader
 
 WORDS = (
@@ -134,12 +135,12 @@ def _fits(reader: Reader, found: Averages, name: str) -> bool:
 def _check_policy(policy: Ema, found: Averages, absent: list[str]) -> None:
     if policy is Ema.ALWAYS and absent:
         raise EmaUnavailable(
-            f"Expected a moving average of each of the {len(found.raw)} variables; {len(absent)} have none of their "
-            f"shape, such as {absent[0]}. Use --ema never (ema='never') to take the variables."
+            f"Expected a moving average of each of the {len(found.raw)} variables; without one of their shape: "
+            f"{len(absent)}, such as {absent[0]}. Use --ema never (ema='never') to take the variables."
         )
     if policy is Ema.NEVER and not found.raw:
         raise EmaUnavailable(
-            f"The file holds {len(found.by_variable)} moving averages and none of the variables themselves. "
+            f"The file holds {counted(len(found.by_variable), 'moving average')} and none of the variables themselves. "
             "Use --ema auto (ema='auto') to take the moving averages."
         )
 
@@ -149,7 +150,7 @@ def _note(found: Averages, absent: list[str], *, takes: bool) -> str:
     if takes:
         return f"Took the moving averages, such as {average}."
     if absent:
-        return f"Took the variables: {len(absent)} of {len(found.raw)} have no moving average, such as {absent[0]}."
+        return f"Took the variables: without a moving average, {len(absent)} of {len(found.raw)}, such as {absent[0]}."
     return f"Took the variables, not their moving averages, such as {average}."
 
 

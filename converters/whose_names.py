@@ -9,7 +9,7 @@ from functools import cache
 
 from converters.checkpoint import DIALECT_KEY, SourceOptions
 from converters.dialects import DIALECTS, Dialect
-from converters.errors import some_of
+from converters.errors import counted, some_of
 from converters.formats import FORMATS
 from converters.formats.base import Reader
 from converters.recognition import Recognised, normalisation_name, recognise
@@ -50,8 +50,8 @@ def recognised_names(reader: Reader, options: SourceOptions) -> Recognised:
     few = options.dialect is None and found.count < min(_STRAY, len(reader.tensors))
     if few or found.num_blocks == 0:
         raise UnknownDialect(
-            f"{reader.path} holds {len(reader.tensors)} tensors, of whose names only {found.count} could be those of "
-            f"an EfficientNet ({found.dialect.title}){'' if found.num_blocks else ', and of no block'}: it is "
+            f"{reader.path} holds {counted(len(reader.tensors), 'tensor')}, of whose names only {found.count} could be "
+            f"those of an EfficientNet ({found.dialect.title}){'' if found.num_blocks else ', and of no block'}: it is "
             f"probably another architecture. The first are: {some_of(reader.tensors)}. If it is an EfficientNet, "
             f"name the dialect of its names: --from (dialect=...), one of {', '.join(DIALECTS)}."
         )
@@ -76,7 +76,7 @@ def _most_recognised(reader: Reader, prefix: str | None) -> Recognised:
         best = max((best, *(recognise(one, names, prefix=prefix) for one in tried)), key=lambda found: found.count)
     if best.count == 0:
         raise UnknownDialect(
-            f"{reader.path} holds {len(reader.tensors)} tensors whose names belong to no known dialect; the first are: "
+            f"{reader.path} holds {counted(len(reader.tensors), 'tensor')}, with names of no known dialect, at first: "
             f"{some_of(reader.tensors)}. Dialects: {', '.join(DIALECTS)}."
         )
     return best

@@ -20,8 +20,8 @@ def with_classes(spec: NetworkSpec, num_classes: int) -> NetworkSpec:
         return replace(spec, classifier=replace(spec.classifier, num_classes=num_classes, label_offset=offset))
     if spec.head is None:
         raise InvalidSpec(
-            f"{described(spec)}: {num_classes} classes need the head's features, and it ends with its last block. "
-            "Leave the number of classes out, or take a checkpoint that holds the head."
+            f"{described(spec)}: a classifier of {num_classes} takes the head's features, and it ends with its last "
+            "block. Leave the number of classes out, or take a checkpoint that holds the head."
         )
     variant = VARIANTS.get(spec.name)
     classifier = Classifier(
@@ -83,4 +83,5 @@ def ending(spec: NetworkSpec) -> str:
         return "no classifier" if spec.head is not None else "no head and no classifier"
     hidden = len(spec.classifier.hidden)
     behind = "" if hidden == 0 else f" behind {hidden} hidden layer{'' if hidden == 1 else 's'}"
-    return f"{spec.classifier.num_classes} classes{behind}"
+    classes = spec.classifier.num_classes
+    return f"{classes} class{'' if classes == 1 else 'es'}{behind}"

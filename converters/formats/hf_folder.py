@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from converters.errors import FormatError, OutputError, UnreadableFile, some_of
+from converters.errors import FormatError, OutputError, UnreadableFile, counted, some_of
 from converters.formats._companions import COMPANIONS, read_companions
 from converters.formats._hub_files import WEIGHTS, find_weights
 from converters.formats._input import InputFile
@@ -72,8 +72,8 @@ class HfFolderReader(Reader):
         missing = [name for name in listed if not (index.parent / name).exists()]
         if missing:
             raise UnreadableFile(
-                f"{index} names {len(listed)} files, of which {len(missing)} are missing: {some_of(missing)}. Fetch "
-                "them into the same folder."
+                f"{index} names {counted(len(listed), 'file')}; missing: {some_of(missing)}. Fetch what is missing "
+                "into the same folder."
             )
         for name, tensors in listed.items():
             shard = self._open(index.parent / name)

@@ -11,7 +11,7 @@ import effnet
 from effnet.cli.fetch import fetch_source
 from effnet.cli.output import megabytes, say, say_json
 from effnet.cli.progress import byte_progress
-from effnet.cli.sources import DIALECT_NAMES, SourceFlags, with_source_flags
+from effnet.cli.sources import SourceFlags, with_source_flags
 
 if TYPE_CHECKING:
     from effnet.conversion import Conversion
@@ -30,7 +30,7 @@ def convert(
         str | None,
         typer.Option(
             metavar="DIALECT",
-            help=f"Names to write: {DIALECT_NAMES}.",
+            help="Names to write: one of those for --from.",
         ),
     ] = None,
     to_format: Annotated[
@@ -49,7 +49,7 @@ def convert(
         typer.Option(min=1, metavar="N", help="Adapt the stem to N channels: 1 takes the sum of RGB, others repeat."),
     ] = None,
     drop_background: Annotated[
-        bool, typer.Option("--drop-background", help="Cut class 0 where it is the background: 1001 classes to 1000.")
+        bool, typer.Option("--drop-background", help="Cut class 0, the background, of 1001 classes.")
     ] = False,
     drop_head: Annotated[
         bool, typer.Option("--drop-head", help="Leave the classifier and its hidden layers out.")
@@ -62,7 +62,7 @@ def convert(
         bool,
         typer.Option(
             "--accept-different-logits",
-            help="Write the weights into a dialect whose own network pads otherwise, and so gives other logits.",
+            help="Write into a dialect whose own network pads otherwise, and so gives other logits.",
         ),
     ] = False,
     verify: Annotated[
@@ -77,15 +77,12 @@ def convert(
 ) -> None:
     """Convert a checkpoint to another format and naming.
 
-    The file is read back and compared before it takes its name. Converting loads neither TensorFlow nor PyTorch;
-    only writing a Keras archive (.keras) and --verify need them.
+    The file is read back and compared before it takes its name. No framework is loaded; only writing .keras and
+    --verify need them. Where the classifier has not --num-classes N classes, or with --drop-head, a fresh one is drawn.
 
     With --verify source and result then run on the same random numbers, each in the framework that it belongs to, and
     a certificate beside TARGET says how every layer came out; `effnet verify TARGET` repeats it. Exit code 1 when they
     differ: the file stays, and the certificate says so.
-
-    Where the file's classifier has not --num-classes N classes, or there is none, a fresh one is drawn; with
-    --drop-head it is in any case.
 
     \b
     Examples:
@@ -93,7 +90,6 @@ def convert(
       effnet convert b0.pth b0.safetensors --dtype bfloat16
       effnet convert b0.pth b0.keras --verify
       effnet convert b0.pth out/model.ckpt --to official
-      effnet convert official:b0-noisy-student b0.safetensors
       effnet convert official.tar.gz luke.pth --to efficientnet-pytorch --ema never
       effnet convert official:b0-noisy-student flowers.pth --num-classes 5 --seed 1
     """

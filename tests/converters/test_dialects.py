@@ -296,7 +296,7 @@ def test_wrappers_and_enclosing_modules_are_seen_through(prefix: str, dialect: s
     checkpoint = opened({"decoder.0.weight": np.zeros(3, np.float32)} | wrapped)
     assert equal(checkpoint.state(), state)
     assert any(f"begin with {prefix!r}" in note for note in checkpoint.notes)
-    assert any("Left out 1 tensors that are no part of the network: decoder.0.weight" in n for n in checkpoint.notes)
+    assert any("Left out 1 tensor, no part of the network: decoder.0.weight" in n for n in checkpoint.notes)
 
 
 def test_of_two_networks_the_user_says_which() -> None:

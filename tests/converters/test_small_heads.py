@@ -182,7 +182,7 @@ def test_beside_another_layer_no_head_is_taken(name, shape):
     assert summary(understood(head).spec.classifier) == "3 classes"
     found = understood({**head, name: np.ones(shape, np.float32)})
     assert found.spec.classifier is None
-    assert any("1 of them belong neither to a dense layer nor to a norm" in note for note in found.notes)
+    assert any("neither a dense layer nor a norm has 1 tensor of them" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(
@@ -197,9 +197,7 @@ def test_what_is_of_training_only_does_not_matter(beside):
     found = understood(layers_in(".", {"fc": (C, 3)}) | beside, prefix="model.")
     assert summary(found.spec.classifier) == "3 classes"
     assert {*beside} <= {*found.ignored}
-    assert any(
-        f"Left out 1 tensors that are no part of the network: {next(iter(beside))}." in note for note in found.notes
-    )
+    assert any(f"Left out 1 tensor, no part of the network: {next(iter(beside))}." in note for note in found.notes)
 
 
 def test_the_order_of_the_file_decides_where_widths_do_not():

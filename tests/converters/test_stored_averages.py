@@ -155,8 +155,8 @@ def test_half_a_set_of_averages_is_not_taken(wrong: str, tmp_path: Path) -> None
     found, uses_ema, note = taken(tmp_path / "x.pth", Ema.AUTO)
     assert equal(found, STATE)
     assert not uses_ema
-    assert f"have no moving average, such as {name}" in note
-    with pytest.raises(EmaUnavailable, match="1 have none of their shape"):
+    assert f"without a moving average, 1 of {len(RAW)}, such as {name}" in note
+    with pytest.raises(EmaUnavailable, match="without one of their shape: 1"):
         taken(tmp_path / "x.pth", Ema.ALWAYS)
 
 

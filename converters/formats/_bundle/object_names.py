@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from converters.errors import counted
 from converters.formats._bundle.index import BundleIndex
 from converters.formats._bundle.object_graph import VALUE_SUFFIX, ObjectGraph
 
@@ -56,9 +57,11 @@ def with_names(index: BundleIndex, graph: ObjectGraph) -> NamedIndex:
     kept = [key for key in index.tensors if key not in aside]
     names = _unique_names(kept, graph.names, taken=[*index.tensors, *index.skipped])
     unnamed = [key for key in kept if names[key] == key]
-    notes = [f"{len(kept) - len(unnamed)} tensors are named as the object graph names their variables."]
+    notes = [f"The object graph names the variables of {counted(len(kept) - len(unnamed), 'tensor')}."]
     if unnamed:
-        notes.append(f"{len(unnamed)} keep their keys, as it has no name of their own for them (such as {unnamed[0]}).")
+        notes.append(
+            f"It has no name of its own for {counted(len(unnamed), 'tensor')}, such as {unnamed[0]}: the key stays."
+        )
     named = replace(
         index,
         tensors={names[key]: replace(index.tensors[key], name=names[key]) for key in kept},

@@ -138,7 +138,7 @@ LIES: dict[str, tuple[object, type[EffnetError], str]] = {
     "a file is missing": (
         WEIGHT_MAP | {"e": "model-00003-of-00003.safetensors"},
         UnreadableFile,
-        "are missing: model-",
+        "missing: model-",
     ),
     "a tensor is absent": (WEIGHT_MAP | {"e": FIRST}, FormatError, "it lacks e"),
     "a tensor is not listed": ({"a": FIRST, "c": SECOND, "d": SECOND}, FormatError, "holds besides: b"),
@@ -381,7 +381,7 @@ def test_a_bad_folder_of_files_of_pytorch(case: str, tmp_path: Path) -> None:
     match case:
         case "absent":
             (folder / TORCH_SHARDS[1]).unlink()
-            error, message = UnreadableFile, "1 are missing: pytorch_model-00002-of-00002.bin"
+            error, message = UnreadableFile, "missing: pytorch_model-00002-of-00002.bin"
         case "not a name":
             index["weight_map"][name] = "model.safetensors"
             error, message = FormatError, r"expected the name of a \.bin file"

@@ -58,7 +58,7 @@ def test_weights_of_keras_2_have_the_names_of_its_layers() -> None:
         )
         assert {"predictions/bias", "normalization/count", "top_bn/gamma"} <= set(reader.tensors)
         assert wrong(reader) == []
-        assert reader.notes == ("143 tensors are named as the object graph names their variables.",)
+        assert reader.notes == ("The object graph names the variables of 143 tensors.",)
         assert reader.skipped.keys() == {GRAPH_KEY}
 
 

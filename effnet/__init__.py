@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from effnet.parity_engine.exact import exact_parity
     from effnet.parity_engine.run import RandomInput, parity
     from effnet.prediction import predict
+    from effnet.reporting.write import write_report
     from effnet_core import EffnetError
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ __all__ = [
     "predict",
     "read_certificate",
     "verify",
+    "write_report",
 ]
 
 _MODULES = {
@@ -76,6 +78,7 @@ _MODULES = {
     "predict": "effnet.prediction",
     "read_certificate": "effnet.certificate.schema",
     "verify": "effnet.certificate.verification",
+    "write_report": "effnet.reporting.write",
 }
 
 

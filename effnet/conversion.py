@@ -97,7 +97,8 @@ def convert(
 
     # A Keras model computes in the type of its variables, which is float32 unless another is asked for.
     dtype = dtype or (_KERAS_DTYPES[0] if to_keras else None)
-    work = Work(source=found, target=Path(target), adaptation=adaptation, dtype=dtype, notes=report.notes)
+    notes = (*report.notes, *(f"Left out {kind}" for kind in report.left_out))
+    work = Work(source=found, target=Path(target), adaptation=adaptation, dtype=dtype, notes=notes)
     certificate, path = certify_result(work, overwrite=overwrite, sync=sync)
     return replace(report, certificate=certificate, certificate_path=path)
 

@@ -22,9 +22,13 @@ MAY_IMPORT = {
     "effnet_torch": frozenset({"effnet_core", "effnet_torch", "numpy", "torch"}),
     # The weights-only loader of torch reads .pth files older than the zip format, where torch is installed.
     "converters": frozenset({"effnet_core", "converters", "torch"}) | FILES,
-    "effnet": frozenset({*PACKAGES, "typer", "rich", "PIL", "pooch", "requests", "filelock"}) | FILES | FRAMEWORKS,
+    "effnet": frozenset(
+        {*PACKAGES, "typer", "rich", "PIL", "jinja2", "markupsafe", "matplotlib", "pooch", "requests", "filelock"}
+    )
+    | FILES
+    | FRAMEWORKS,
 }
-LAZY = {"converters": FRAMEWORKS, "effnet": FRAMEWORKS | {"effnet_tf", "effnet_torch", "PIL"}}
+LAZY = {"converters": FRAMEWORKS, "effnet": FRAMEWORKS | {"effnet_tf", "effnet_torch", "PIL", "jinja2", "matplotlib"}}
 """What a package imports inside functions only."""
 
 

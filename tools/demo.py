@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from importlib.util import find_spec
 from itertools import zip_longest
@@ -18,6 +19,7 @@ OUTPUT = Path("demo-output")
 KERAS = OUTPUT / "lite0.keras"
 CHECKPOINT = OUTPUT / "lite0.ckpt"
 SAFETENSORS = OUTPUT / "lite0.safetensors"
+REPORT = OUTPUT / "parity.html"
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "rocket.jpg")
 """Of scikit-image: a cat and a cup of coffee (CC0), a rocket (public domain)."""
 
@@ -53,10 +55,14 @@ def main() -> int:
     for left, right in zip(in_tf.items, in_torch.items, strict=True):
         console.print(side_by_side(left, right))
     console.rule("Every intermediate result, compared")
-    report = effnet.parity(KERAS, SAFETENSORS, a_backend="tf", b_backend="torch", inputs=photographs)
+    networks = effnet.load_network(KERAS), effnet.load_network(SAFETENSORS)
+    report = effnet.parity(*networks, a_backend="tf", b_backend="torch", inputs=photographs, keep_outputs=True)
     console.print(parity_table(report))
     agree = same_numbers(report) and same_classes(in_tf, in_torch)
     console.print(verdict(report, agree=agree))
+    command = shlex.join(["effnet", "parity", *map(str, (KERAS, SAFETENSORS, *photographs))])
+    effnet.write_report(report, REPORT, networks=networks, command=command, overwrite=True)
+    console.print(f"All of it, drawn, for a browser: {REPORT}\n")
     if agree:
         console.print(NEXT, soft_wrap=True)
     return 0 if agree else 1

@@ -21,6 +21,7 @@ DIFFERENT = 1
 
 @with_source_flags
 def parity(
+    context: typer.Context,
     a: Annotated[Path, typer.Argument(metavar="A", help="A checkpoint of any format, or official:NAME.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another one; the same again compares the two frameworks.")],
     inputs: Annotated[
@@ -58,6 +59,11 @@ def parity(
     ] = 12,
     every_layer: Annotated[bool, typer.Option("--all", help="Show every layer, the parts of blocks too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    report_path: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="PATH", help="Write a report too: a page (.html) or a document (.json)."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a report that exists.")] = False,
 ) -> None:
     """Run two checkpoints on the same input and say where they part.
 
@@ -78,6 +84,7 @@ def parity(
       effnet parity efficientnet-b0/model.ckpt b0.pth
       effnet parity b0.safetensors b0.safetensors cat.jpg
       effnet parity b0.safetensors b0.safetensors --exact
+      effnet parity b0.keras b0.pth --report b0.html
       effnet parity model.ckpt-1234 b0.pth --a-ema never --size 65 --json
       effnet parity b0.keras b0.pth --b-python ~/torch/bin/python
     """
@@ -90,6 +97,14 @@ def parity(
             "--exact runs both networks in this process; found --isolate always, --a-python or --b-python. Leave them "
             "out."
         )
+    if exact and report_path is not None:
+        raise InvalidOption(
+            "--report draws distances, and --exact counts bits; found both. Leave one out; --exact --json prints all."
+        )
+    if report_path is not None:
+        from effnet.reporting.write import check_report
+
+        check_report(report_path, overwrite=force)
     for checkpoint in (a, b):
         fetch_source(checkpoint)
     given = inputs or effnet.RandomInput(images=batch, size=size, seed=seed)
@@ -109,11 +124,9 @@ def parity(
         )
         _say_exact(result, every_layer=every_layer, as_json=as_json)
         raise typer.Exit(0 if result.agrees else DIFFERENT)
+    networks = effnet.load_network(a, options=sources.a.options()), effnet.load_network(b, options=sources.b.options())
     found = effnet.parity(
-        a,
-        b,
-        a_options=sources.a.options(),
-        b_options=sources.b.options(),
+        *networks,
         a_backend=a_backend,
         b_backend=b_backend,
         inputs=given,
@@ -123,11 +136,19 @@ def parity(
         a_python=a_python,
         b_python=b_python,
         time_limit=time_limit,
+        keep_outputs=report_path is not None,
     )
+    if report_path is not None:
+        from effnet.cli.repeat import command_line
+
+        line = command_line(context, leave_out=("as_json", "every_layer", "report_path", "force"))
+        effnet.write_report(found, report_path, networks=networks, command=line, overwrite=force)
     if as_json:
         say_json(report.document(found))
     else:
         _tables(found, every_layer=every_layer)
+        if report_path is not None:
+            say(f"Report: {report_path}")
     if not found.agrees:
         raise typer.Exit(DIFFERENT)
 

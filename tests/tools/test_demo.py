@@ -27,4 +27,4 @@ def test_the_demonstration_succeeds_and_sees_what_is_there(tmp_path: Path) -> No
         assert done.stdout.count(label) >= 2, label
     assert "intermediate results agree" in done.stdout
     written = {path.name for path in (tmp_path / "demo-output").iterdir()}
-    assert {"lite0.keras", "lite0.ckpt.index", "lite0.safetensors"} <= written
+    assert {"lite0.keras", "lite0.ckpt.index", "lite0.safetensors", "parity.html"} <= written

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
 from converters.naming import Entry, Unnamed, entries, entry_of, table
@@ -40,14 +41,11 @@ _MOST = 8
 """The largest coefficient that is tried."""
 
 
+@cache
 def _few_digits_first(*parts: int) -> tuple[float, ...]:
     """Coefficients up to the largest in steps of each of these parts of 1."""
     found = {count / part for part in parts for count in range(1, _MOST * part + 1)}
     return tuple(sorted(found, key=lambda x: (len(repr(x)), x)))
-
-
-_WIDTHS = _few_digits_first(100, 16)
-_DEPTHS = _few_digits_first(20, 16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +105,7 @@ class Candidates:
 
     def _depths(self, name: str) -> list[float]:
         wished = self._wish.depth
-        grid = [VARIANTS[name].depth, *_DEPTHS] if wished is None else [wished]
+        grid = [VARIANTS[name].depth, *_few_digits_first(20, 16)] if wished is None else [wished]
         if self._recognised.num_blocks is None:  # as many tensors, then
             by_count = {block_count(name, depth=depth): depth for depth in reversed(grid)}
             grid = [depth for depth in by_count.values() if self._has_tensors(name, depth)]
@@ -135,7 +133,7 @@ class Candidates:
             found = (round_channels(channels, width=width, rounding=spec.rounding) for channels in unscaled)
             return sum(one == other for one, other in zip(found, wanted, strict=True))
 
-        return self.build(spec.name, width=max(_WIDTHS, key=agreement), depth=spec.depth)
+        return self.build(spec.name, width=max(_few_digits_first(100, 16), key=agreement), depth=spec.depth)
 
     def _observed(self, spec: NetworkSpec, part: str, role: Role, *, axis: int, block: int | None = None) -> int | None:
         """The size of a canonical axis of a tensor as the file has it, None where the file has no such tensor."""

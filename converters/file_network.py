@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from converters.architecture import find_architecture
 from converters.candidates import Wish
 from converters.checkpoint import SPEC_KEY, SourceOptions
 from converters.dialects.dialect import Configured, Dialect
 from converters.formats.base import Reader
-from converters.keras_normalisation import Stated
 from converters.meaning import configured, normalised_by, pixel_formula, understood
 from converters.recognition import Recognised
 from converters.whose_names import texts_of
 from effnet_core import VARIANTS, NetworkSpec, Preprocessing, from_json, preprocessing, with_classes
+
+if TYPE_CHECKING:
+    from converters.keras_normalisation import Stated
 
 _INSIDE = (
     "The network in the file does so itself; one that does not, such as this project's, has to be given images "

@@ -28,14 +28,13 @@ from typing import Any, cast
 
 import numpy as np
 
+from converters.checkpoint import KERAS_CONFIG_KEY
 from converters.dialects.dialect import PixelRange, StoredNormalisation
 from converters.errors import FormatError, counted
 from converters.formats.base import Array, Reader
 from converters.keras_config import Layer, layers_before
 from converters.meaning import pixel_formula
 
-CONFIG_KEY = "model_config"
-"""The metadata entry with the configuration of the model, as Keras' .h5 files call it."""
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, for pixels in 0..1."""
 _RGB = 3
@@ -93,7 +92,7 @@ def stated_normalisation(
     `stem` is the path of the first convolution's layer; `names` are those of the stored tensors in the file, by the
     dialect's name for them. Raises `FormatError` where stored numbers make no sense.
     """
-    text = reader.metadata.get(CONFIG_KEY)
+    text = reader.metadata.get(KERAS_CONFIG_KEY)
     way = None if text is None else layers_before(text, stem)
     channels = _input_channels(reader, stem)
     if way is not None:

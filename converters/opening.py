@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from converters.architecture import ADVICE, UnknownArchitecture, find_architecture
 from converters.arrays import inverse
 from converters.candidates import Wish
-from converters.checkpoint import Checkpoint, Source, SourceOptions
+from converters.checkpoint import KERAS_CONFIG_KEY, Checkpoint, Source, SourceOptions
 from converters.ema import choose_ema, left_reason
 from converters.epsilon import restore
 from converters.errors import UnreadableFile, UnsupportedFile
@@ -17,11 +18,10 @@ from converters.file_ending import Shapes, find_ending
 from converters.file_network import network_of, wish_of
 from converters.formats import open_reader
 from converters.formats.base import Reader
-from converters.keras_normalisation import stated_normalisation
 from converters.look_alike import look_alike
 from converters.naming import Entry
 from converters.recognition import Recognised
-from converters.sorted_names import notes_on, sort_names
+from converters.sorted_names import SortedNames, notes_on, sort_names
 from converters.stored_averages import PartOfReader, choose_set
 from converters.whose_names import is_ignorable, recognised_names
 from effnet_core import (
@@ -31,6 +31,9 @@ from effnet_core import (
     check_state,
     described,
 )
+
+if TYPE_CHECKING:
+    from converters.keras_normalisation import Stated
 
 NOTHING_HIDDEN: Mapping[str, str] = MappingProxyType({})
 
@@ -73,12 +76,7 @@ def understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, st
     recognised = recognised_names(reader, options)
     dialect = recognised.dialect
     sorted_names = sort_names(reader, recognised)
-    stated = stated_normalisation(
-        reader,
-        stem=recognised.prefix + dialect.layers["stem.conv"],
-        tensors=dialect.normalisation,
-        names=sorted_names.normalisation,
-    )
+    stated = _stated_normalisation(reader, recognised, sorted_names)
 
     def network(shapes: Shapes, options: SourceOptions) -> tuple[NetworkSpec, tuple[str, ...]]:
         return network_of(reader, recognised, shapes, options, stated)
@@ -116,6 +114,20 @@ def understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, st
             *notes_on(names, recognised, no_head=found.no_head),
             *(note for note in (choice.note, restored.note) if note),
         ),
+    )
+
+
+def _stated_normalisation(reader: Reader, recognised: Recognised, names: SortedNames) -> Stated | None:
+    """What a Keras file says of how its network normalises pixels; None for one that says nothing."""
+    if KERAS_CONFIG_KEY not in reader.metadata and not names.normalisation:
+        return None
+    from converters.keras_normalisation import stated_normalisation  # noqa: PLC0415 - other files have nothing of it
+
+    return stated_normalisation(
+        reader,
+        stem=recognised.prefix + recognised.dialect.layers["stem.conv"],
+        tensors=recognised.dialect.normalisation,
+        names=names.normalisation,
     )
 
 

@@ -13,12 +13,11 @@ import converters
 from converters import Adaptation, ConversionReport, NotFinite, OutputError, SourceOptions, TargetOptions
 from converters.adapting import NOTHING
 from converters.convert import convert_checkpoint
-from effnet.backends import Network
 from effnet.formats import KERAS, asks_for_keras
-from effnet.loading import read_source
 from effnet.sources import Source, find_source, is_official
 
 if TYPE_CHECKING:
+    from effnet.backends import Network
     from effnet.certificate.schema import Certificate
 
 _KERAS_DTYPES = ("float32", "float64")
@@ -113,6 +112,8 @@ def _written(
     progress: Progress | None,
 ) -> Conversion:
     if to_keras:
+        from effnet.loading import read_source
+
         return _to_keras(read_source(found, adaptation), found.path, target, wanted, progress)
     with converters.open_checkpoint(found.path, found.options) as checkpoint:
         report = convert_checkpoint(converters.adapt(checkpoint, adaptation), target, wanted, progress=progress)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from converters import SourceOptions
 from converters.errors import UnreadableFile
 from effnet.choices import OFFICIAL
-from effnet.fetching import fetch
 from effnet.formats import check_format
 from effnet_core import NetworkSpec, preprocessing, with_classes
-from effnet_core.checkpoints import OfficialCheckpoint, find_checkpoint, official_spec
+
+if TYPE_CHECKING:
+    from effnet_core.checkpoints import OfficialCheckpoint
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,9 @@ def find_source(source: str | Path, options: SourceOptions | None = None) -> Sou
         raise UnreadableFile("Expected the path of a checkpoint, found an empty one.")
     if not is_official(source):
         return Source(name=str(source), path=Path(source), options=options)
+    from effnet.fetching import fetch
+    from effnet_core.checkpoints import find_checkpoint
+
     checkpoint = find_checkpoint(str(source).removeprefix(OFFICIAL))
     fetched = fetch(checkpoint.name)
     completed = _completed(options, checkpoint)
@@ -55,6 +60,8 @@ def _completed(options: SourceOptions, checkpoint: OfficialCheckpoint) -> Source
     """The options with the catalogue's definition, unless the user names a network."""
     if options.spec is not None or not options.arch is options.width is options.depth is None:
         return options
+    from effnet_core.checkpoints import official_spec
+
     spec = official_spec(checkpoint)
     if options.num_classes is not None:
         spec = with_classes(spec, options.num_classes)
@@ -68,6 +75,8 @@ def _with_recipe(spec: NetworkSpec, recipe: str) -> NetworkSpec:
 
 
 def _note(checkpoint: OfficialCheckpoint) -> str:
+    from effnet_core.checkpoints import official_spec
+
     rule = official_spec(checkpoint).preprocessing
     accuracy = "" if checkpoint.top1 is None else f", published top-1 {checkpoint.top1:g} %"
     return (

@@ -14,8 +14,8 @@ import numpy as np
 
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._arrays import checked_nbytes
+from converters.formats._signatures import NPY as MAGIC
 
-MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000
 """As in numpy.lib.format."""
 START = len(MAGIC) + 6 + LONGEST_HEADER

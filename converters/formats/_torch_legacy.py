@@ -13,20 +13,10 @@ from converters.formats._state_dict import StateDict, find_state_dict
 from converters.formats._torch_types import BFLOAT16
 from converters.formats.base import Array
 
-# The tar archives of PyTorch before 0.1.10 hold these members.
-_TAR_MEMBERS = (b"sys_info\0", b"pickle\0", b"storages\0", b"tensors\0")
-_TAR_MAGIC = b"ustar"
 _ADVICE = (
     "In PyTorch, load the file, which you should do only if you trust it, and save `model.state_dict()` again with "
     "torch.save."
 )
-
-
-def is_legacy(head: bytes) -> bool:
-    """True for the first bytes (at least 512, or all) of a pickle of protocol 2 to 5 or a tar archive of PyTorch."""
-    if head[257:262] == _TAR_MAGIC:
-        return head.startswith(_TAR_MEMBERS)
-    return len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
 def load_legacy(path: Path) -> StateDict[Any]:

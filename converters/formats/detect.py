@@ -6,27 +6,22 @@ import re
 from pathlib import Path
 
 from converters.errors import FormatError, UnreadableFile, UnsupportedFile
-from converters.formats import _npy, _zip_records
-from converters.formats._hdf5.superblock import SIGNATURE
+from converters.formats import _signatures, _zip_records
 from converters.formats._hub_files import TORCH_WEIGHTS, is_hub_folder
 from converters.formats._input import InputFile
 from converters.formats._shard_index import INDEX_SUFFIXES
-from converters.formats._torch_legacy import is_legacy
-from converters.formats._zip import ZipArchive
-from converters.formats.keras_h5 import lists_layers
 
 _HEAD = 512
 _TABLE_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _DATA_FILE = re.compile(r"\.data-\d{5}-of-\d{5}$")
 _SHARD = re.compile(r"-\d{5}-of-(?!00001)\d{5}(\.safetensors|\.bin)$")
-_GZIP = b"\x1f\x8b"
 GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
 """What is beside the variables of a SavedModel."""
 _TAR = (b"ustar\0", b"ustar ")
 
 _FOREIGN = (
     (b"version https://git-lfs", "a pointer of git-lfs, not the file itself. Run `git lfs pull` where it came from"),
-    (_npy.MAGIC, "a single NumPy array; expected a checkpoint. Save named arrays with numpy.savez"),
+    (_signatures.NPY, "a single NumPy array; expected a checkpoint. Save named arrays with numpy.savez"),
     (b"BZh", "compressed by bzip2. Unpack it first"),
     (b"\xfd7zXZ\0", "compressed by xz. Unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive. Unpack it first"),
@@ -90,7 +85,7 @@ def _detect_file(file: InputFile) -> str:
         return "safetensors"
     if file.path.name.endswith(INDEX_SUFFIXES) and head.lstrip().startswith(b"{"):
         return "hf-folder"
-    if is_legacy(head):
+    if _signatures.is_old_torch(head):
         _check_whole(file.path)
         return "pth"
     if _is_bundle(file, head):
@@ -124,7 +119,7 @@ def _check_whole(path: Path) -> None:
 
 
 def _is_bundle(file: InputFile, head: bytes) -> bool:
-    if head.startswith((_GZIP, b"model_checkpoint_path:")) or head[257:263] in _TAR:
+    if head.startswith((_signatures.GZIP, b"model_checkpoint_path:")) or head[257:263] in _TAR:
         return True
     if file.size >= 8 and file.bytes_at(file.size - 8, 8) == _TABLE_MAGIC:
         return True
@@ -132,10 +127,14 @@ def _is_bundle(file: InputFile, head: bytes) -> bool:
 
 
 def _detect_hdf5(file: InputFile) -> str:
+    from converters.formats.keras_h5 import lists_layers  # noqa: PLC0415 - for files of this kind only
+
     return "keras-h5" if lists_layers(file) else "keras-weights"
 
 
 def _detect_zip(file: InputFile) -> str:
+    from converters.formats._zip import ZipArchive  # noqa: PLC0415 - for files of this kind only
+
     names = ZipArchive(file).entries.keys()
     if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
         _check_whole(file.path)
@@ -156,6 +155,6 @@ def _detect_zip(file: InputFile) -> str:
 
 _CONTAINERS = (
     ((_zip_records.LOCAL_SIGNATURE, _zip_records.END_SIGNATURE), _detect_zip),
-    ((SIGNATURE,), _detect_hdf5),
+    ((_signatures.HDF5,), _detect_hdf5),
 )
 """How files begin that hold entries of many kinds, and what looks into them."""

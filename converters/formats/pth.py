@@ -16,7 +16,7 @@ from converters.formats._hub_files import TORCH_WEIGHTS
 from converters.formats._input import InputFile
 from converters.formats._metadata import METADATA_NAME, metadata_bytes
 from converters.formats._pickle_writer import can_hold, dump_state
-from converters.formats._torch_legacy import as_array, is_legacy, load_legacy
+from converters.formats._signatures import is_old_torch
 from converters.formats._torch_zip import TorchArchive
 from converters.formats._zip_records import LOCAL_SIGNATURE
 from converters.formats._zip_writer import ZipWriter
@@ -45,7 +45,7 @@ class PthReader(Reader):
             head = self._file.bytes_at(0, min(_HEAD, self._file.size))
             if head.startswith(LOCAL_SIGNATURE):
                 self._open_zip()
-            elif is_legacy(head):
+            elif is_old_torch(head):
                 self._open_legacy()
             else:
                 raise FormatError(f"{path} is no PyTorch file: it starts with {head[:8]!r}, expected b'PK\\x03\\x04'.")
@@ -64,6 +64,8 @@ class PthReader(Reader):
         self.skipped, self.metadata = archive.skipped, archive.metadata
 
     def _open_legacy(self) -> None:
+        from converters.formats._torch_legacy import as_array, load_legacy  # noqa: PLC0415 - hardly ever needed
+
         state = load_legacy(self.path)
         self._legacy, self.skipped = state.tensors, state.skipped
         arrays = {name: as_array(tensor, where=f"{self.path}: {name!r}") for name, tensor in self._legacy.items()}
@@ -75,6 +77,8 @@ class PthReader(Reader):
         """The array; it is valid until the next `read` or `close`."""
         if self._archive is not None:
             return self._archive.read(name)
+        from converters.formats._torch_legacy import as_array  # noqa: PLC0415 - as above
+
         array = as_array(self._legacy[name], where=f"{self.path}: {name!r}")
         array.flags.writeable = False
         return array

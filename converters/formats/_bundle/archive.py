@@ -19,12 +19,12 @@ from converters.formats._bundle.files import (
     BundleFiles,
     Shard,
     data_name,
-    read_at_most,
 )
-from converters.formats._bundle.folder import CHECKPOINT, choose, is_file, latest_prefix
+from converters.formats._bundle.folder import CHECKPOINT, choose, latest_prefix
 from converters.formats._bundle.sidecar import SUFFIX
-from converters.formats._bundle.tar import BLOCK, Member, Seek, TarStream
+from converters.formats._bundle.tar import Member, Seek, TarStream
 from converters.formats._input import Fillable, InputFile
+from converters.formats._signatures import GZIP
 from converters.formats._temporary import TemporaryData
 
 MAX_EXPANSION = 64
@@ -34,16 +34,6 @@ _SLACK = 16 << 20
 """What a small archive may unpack to in any case, in bytes."""
 MAX_TEXT_BYTES = MAX_INDEX_BYTES
 """Of all index files, metadata and `checkpoint` files of an archive together."""
-_GZIP_MAGIC = b"\x1f\x8b"
-_TAR_MAGIC = b"ustar"
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file is packed by gzip or is a tar archive, by its first bytes."""
-    if not is_file(path):
-        return False
-    start = read_at_most(path, BLOCK)
-    return start.startswith(_GZIP_MAGIC) or start[257:262] == _TAR_MAGIC
 
 
 @dataclass(kw_only=True)
@@ -74,7 +64,7 @@ class ArchiveFiles(BundleFiles):
         self._archive = InputFile(path)
         self._temporary: TemporaryData | None = None
         try:
-            packed = self._archive.bytes_at(0, min(2, self._archive.size)) == _GZIP_MAGIC
+            packed = self._archive.bytes_at(0, min(2, self._archive.size)) == GZIP
             if packed:
                 self._temporary = TemporaryData(scratch_folder)
             self._contents = self._scan(packed=packed)

@@ -19,6 +19,10 @@ from converters.formats.base import TensorInfo
 HEADER_KEY = b""
 BUNDLE_VERSION = 1
 """The only version of the bundle format that there is."""
+GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+"""The graph of the objects that hold the variables."""
+VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+"""Ends the key of every variable that is stored under the path of attributes that leads to it."""
 MAX_SLICES = 1024
 """Of one tensor; the time to compare them with each other grows with the square."""
 

@@ -15,9 +15,6 @@ from dataclasses import dataclass, field
 from converters.errors import FormatError
 from converters.formats._bundle.wire import WireType, fields
 
-GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
-VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-"""Ends the key of every variable."""
 MAX_GRAPH_BYTES = 8 << 20
 """The SavedModel of a full-size EfficientNet-B7 has a graph of 0.5 MB."""
 _MAX_NODES = 1 << 16

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from converters.formats._bundle.object_graph import VALUE_SUFFIX
+from converters.formats._bundle.index import VALUE_SUFFIX
 from converters.formats._bundle.wire import bytes_field, number_field
 
 _VALUE = b"VARIABLE_VALUE"

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from converters.errors import counted
-from converters.formats._bundle.index import BundleIndex
-from converters.formats._bundle.object_graph import VALUE_SUFFIX, ObjectGraph
+from converters.formats._bundle.index import VALUE_SUFFIX, BundleIndex
+from converters.formats._bundle.object_graph import ObjectGraph
 
 _LISTED = (
     r"layer(?:_with_weights)?-\d+"

@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._arrays import view
-from converters.formats._bundle.archive import ArchiveFiles, is_archive
 from converters.formats._bundle.checksum import crc32c
 from converters.formats._bundle.dtypes import STRING
-from converters.formats._bundle.files import INDEX_SUFFIX, BundleFiles, PlainFiles, Shard
-from converters.formats._bundle.folder import find_prefix
-from converters.formats._bundle.index import BundleIndex, Part, parse_index
+from converters.formats._bundle.files import INDEX_SUFFIX, BundleFiles, PlainFiles, Shard, read_at_most
+from converters.formats._bundle.folder import find_prefix, is_file
+from converters.formats._bundle.index import GRAPH_KEY, BundleIndex, Part, parse_index
 from converters.formats._bundle.messages import BundleEntry, Endianness
-from converters.formats._bundle.object_graph import GRAPH_KEY, read_object_graph
-from converters.formats._bundle.object_names import are_numbered, with_names
 from converters.formats._bundle.sidecar import SUFFIX, parse_sidecar
 from converters.formats._bundle.strings import MAX_STRING_BYTES, MAX_STRINGS, parse_strings
 from converters.formats._bundle.table import masked
-from converters.formats._bundle.zip_files import ZipFiles, is_zip
+from converters.formats._signatures import GZIP, is_tar
+from converters.formats._zip_records import LOCAL_SIGNATURE
 from converters.formats.base import NO_METADATA, Array, Location, Reader, Scratch, TensorInfo
 
 FORMAT = "tensor-bundle"
+_HEAD = 512
+"""Bytes that tell an archive."""
 
 
 class TensorBundleReader(Reader):
@@ -85,7 +85,13 @@ class TensorBundleReader(Reader):
     def _take_names_from_graph(self) -> tuple[str, ...]:
         """Name variables as their program did where the keys only number them; says so in sentences."""
         self.skipped = self._index.skipped
-        if GRAPH_KEY not in self.skipped or not are_numbered(self._index.tensors):
+        if GRAPH_KEY not in self.skipped:
+            return ()
+        # Most checkpoints have none.
+        from converters.formats._bundle.object_graph import read_object_graph  # noqa: PLC0415
+        from converters.formats._bundle.object_names import are_numbered, with_names  # noqa: PLC0415
+
+        if not are_numbered(self._index.tensors):
             return ()
         if (texts := self.read_strings(GRAPH_KEY)) and len(texts) == 1:
             try:
@@ -181,9 +187,14 @@ class TensorBundleReader(Reader):
 
 
 def _open_files(path: Path, scratch_folder: Path | None) -> BundleFiles:
-    if is_archive(path):
+    head = read_at_most(path, _HEAD) if is_file(path) else b""
+    if head.startswith(GZIP) or is_tar(head):
+        from converters.formats._bundle.archive import ArchiveFiles  # noqa: PLC0415 - for packed checkpoints only
+
         return ArchiveFiles(path, scratch_folder=scratch_folder)
-    if is_zip(path):
+    if head.startswith(LOCAL_SIGNATURE):
+        from converters.formats._bundle.zip_files import ZipFiles  # noqa: PLC0415 - as above
+
         return ZipFiles(path, scratch_folder=scratch_folder)
     return PlainFiles(find_prefix(path))
 

@@ -13,9 +13,8 @@ from converters.formats._arrays import Expected, checked_nbytes, little_endian
 from converters.formats._bundle.checksum import crc32c
 from converters.formats._bundle.dtypes import NUMBERS, STRING
 from converters.formats._bundle.files import PlainFiles
-from converters.formats._bundle.index import HEADER_KEY
+from converters.formats._bundle.index import GRAPH_KEY, HEADER_KEY, VALUE_SUFFIX
 from converters.formats._bundle.messages import BundleEntry, BundleHeader, write_entry, write_header
-from converters.formats._bundle.object_graph import GRAPH_KEY, VALUE_SUFFIX
 from converters.formats._bundle.object_graph_writer import write_object_graph
 from converters.formats._bundle.output import BundleOutput, output_prefix
 from converters.formats._bundle.reader import FORMAT, TensorBundleReader

@@ -16,19 +16,12 @@ from converters.formats._bundle.files import (
     Fillable,
     Shard,
     data_name,
-    read_at_most,
 )
-from converters.formats._bundle.folder import choose, is_file
+from converters.formats._bundle.folder import choose
 from converters.formats._bundle.sidecar import MAX_SIDECAR_BYTES, SUFFIX
 from converters.formats._input import InputFile
 from converters.formats._temporary import TemporaryData
 from converters.formats._zip import Entry, Method, ZipArchive
-from converters.formats._zip_records import LOCAL_SIGNATURE
-
-
-def is_zip(path: Path) -> bool:
-    """Whether a file is a zip archive with something in it, by its first bytes."""
-    return is_file(path) and read_at_most(path, len(LOCAL_SIGNATURE)) == LOCAL_SIGNATURE
 
 
 class ZipFiles(BundleFiles):

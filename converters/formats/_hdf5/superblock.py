@@ -6,14 +6,14 @@ import struct
 
 from converters.formats._hdf5.errors import damaged, unusual
 from converters.formats._hdf5.window import Window
+from converters.formats._signatures import HDF5
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _ADDRESSES = struct.Struct("<QQQ")
 
 
 def root_address(window: Window, *, where: str) -> int:
     """Where the root group's header is. Raises `FormatError`, and `UnsupportedFile` for unusual widths."""
-    if window.size < 96 or window.bytes_at(0, 8) != SIGNATURE:
+    if window.size < 96 or window.bytes_at(0, 8) != HDF5:
         raise damaged(where, "it does not start as such files do, or is too short")
     version = window.bytes_at(8, 1)[0]
     if version > 3:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.formats._bundle.dtypes import STRING
-from converters.formats._bundle.object_graph import GRAPH_KEY, VALUE_SUFFIX
+from converters.formats._bundle.index import GRAPH_KEY, VALUE_SUFFIX
 from converters.formats._bundle.strings import write_strings
 from converters.formats._bundle.wire import bytes_field, number_field, varint
 from converters.formats.tensor_bundle import TensorBundleReader

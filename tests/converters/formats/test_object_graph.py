@@ -13,7 +13,7 @@ import pytest
 from converters import open_checkpoint
 from converters.errors import FormatError, OutputError, UnreadableFile, UnsupportedFile
 from converters.formats import open_reader, writer_class
-from converters.formats._bundle.object_graph import GRAPH_KEY, VALUE_SUFFIX
+from converters.formats._bundle.index import GRAPH_KEY, VALUE_SUFFIX
 from converters.formats.base import Reader
 from converters.formats.detect import detect_format
 from converters.formats.tensor_bundle import TensorBundleReader

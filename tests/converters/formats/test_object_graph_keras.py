@@ -9,7 +9,7 @@ import pytest
 
 from converters import open_checkpoint
 from converters.formats import open_reader
-from converters.formats._bundle.object_graph import GRAPH_KEY
+from converters.formats._bundle.index import GRAPH_KEY
 from effnet_core import resolve
 from tests.lively import lively_state
 from tests.named_values import named_values

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 
 from converters.dialects.dialect import Axes
@@ -51,6 +53,7 @@ def is_finite(array: Array) -> bool:
     """True unless the array holds NaN or an infinity."""
     with np.errstate(all="ignore"):
         # NaN and infinities survive a sum, which is much quicker than testing each value.
-        if np.isfinite(np.sum(array, dtype=np.float32 if array.dtype.itemsize <= 4 else None)):
+        total = np.add.reduce(array, axis=None, dtype=np.float32 if array.dtype.itemsize <= 4 else None)
+        if isfinite(total):
             return True
         return bool(np.isfinite(array).all())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from converters.dialects.dialect import Dialect
 from effnet_core import Role
@@ -36,6 +36,8 @@ _FIELD = re.compile(r"\{(\w+)\}")
 _COUNTED = re.compile(r"_[0-9]+(?=/[^/]*$)")
 _DIGITS = "0123456789"
 _BOUNDARY = re.compile(r"[./]")
+_LONGEST_KEPT = 256
+"""Letters of a name that is looked up once; only hostile files have longer ones, with endless parts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,21 +91,37 @@ def _num_blocks(dialect: Dialect, indices: set[int], places: set[tuple[str, ...]
     return None
 
 
-def _by_prefix(dialect: Dialect, names: Iterable[str], prefix: str | None) -> dict[str, list[dict[str, str]]]:
+def _by_prefix(dialect: Dialect, names: Iterable[str], prefix: str | None) -> dict[str, list[Mapping[str, str]]]:
     """For each prefix the fields of the names behind it that the dialect knows."""
-    found: dict[str, list[dict[str, str]]] = {}
-    expression = pattern(dialect)
+    found: dict[str, list[Mapping[str, str]]] = {}
     for name in names:
         variable = variable_name(dialect, name)
         for start in _starts(dialect, variable, found, prefix):
-            if match := expression.fullmatch(variable, start):
-                found.setdefault(variable[:start], []).append(_fields(dialect, match))
+            if (fields := _fields(dialect, variable, start)) is not None:
+                found.setdefault(variable[:start], []).append(fields)
                 break
     return found
 
 
-def _fields(dialect: Dialect, match: re.Match[str]) -> dict[str, str]:
-    """The values of the fields of the one template that has matched."""
+def _fields(dialect: Dialect, variable: str, start: int = 0) -> Mapping[str, str] | None:
+    """The values of the fields in what follows `start` in a variable's name; None where the dialect does not know it.
+
+    Each name is asked for several times: as a variable, as its average, and when names are sorted.
+    """
+    if len(variable) > _LONGEST_KEPT:
+        return _matched_fields(dialect, variable, start)
+    return _kept_fields(dialect, variable[start:])
+
+
+@lru_cache(maxsize=1 << 13)
+def _kept_fields(dialect: Dialect, variable: str) -> Mapping[str, str] | None:
+    return _matched_fields(dialect, variable, 0)
+
+
+def _matched_fields(dialect: Dialect, variable: str, start: int) -> Mapping[str, str] | None:
+    match = pattern(dialect).fullmatch(variable, start)
+    if match is None:
+        return None
     if match.lastgroup is None:
         return {}
     number = match.lastgroup[len(match.lastgroup.rstrip(_DIGITS)) :]
@@ -121,14 +139,18 @@ def _groups(dialect: Dialect) -> Mapping[str, tuple[tuple[str, str], ...]]:
     return groups
 
 
-def _starts(dialect: Dialect, name: str, known: Iterable[str], prefix: str | None) -> list[int]:
-    """Where in a name the dialect's own part may begin."""
+def _starts(dialect: Dialect, name: str, known: Mapping[str, object], prefix: str | None) -> Iterator[int]:
+    """Where in a name the dialect's own part may begin, the likely places first."""
     if prefix is not None:
-        return [len(prefix)] if name.startswith(prefix) else []
-    if dialect.has_scope:  # its scope takes in whatever stands before
-        return [0]
-    likely = [len(one) for one in known if name.startswith(one)]
-    return likely + [0] + [boundary.end() for boundary in _BOUNDARY.finditer(name)]
+        if name.startswith(prefix):
+            yield len(prefix)
+        return
+    if dialect.has_scope:  # it takes in whatever stands before
+        yield 0
+        return
+    yield from [len(one) for one in known if name.startswith(one)]
+    yield 0
+    yield from (boundary.end() for boundary in _BOUNDARY.finditer(name))
 
 
 def variable_name(dialect: Dialect, name: str) -> str:
@@ -138,16 +160,24 @@ def variable_name(dialect: Dialect, name: str) -> str:
 
 def usual_name(dialect: Dialect, name: str, *, scope: str) -> str:
     """The name that the dialect writes, for one that may be an alternative to it."""
-    for part, template in dialect.alternatives.items():
-        layer = template.format(scope=scope) + dialect.separator
+    for layer, usual in _alternatives(dialect, scope):
         if name.startswith(layer):
-            return dialect.layers[part].format(scope=scope) + dialect.separator + name.removeprefix(layer)
+            return usual + name.removeprefix(layer)
     if dialect.omissible is not None and pattern(dialect).fullmatch(dialect.omissible + name):
         return dialect.omissible + name
     leaf = dialect.depthwise_alternative
     if leaf is not None and name.endswith(leaf) and _other_depthwise(dialect).fullmatch(name):
         return name.removesuffix(leaf) + dialect.leaves[Role.DEPTHWISE]
     return name
+
+
+@lru_cache(maxsize=8)
+def _alternatives(dialect: Dialect, scope: str) -> tuple[tuple[str, str], ...]:
+    """How the names of layers begin that some files have, and the usual beginning for each."""
+    return tuple(
+        (template.format(scope=scope) + dialect.separator, dialect.layers[part].format(scope=scope) + dialect.separator)
+        for part, template in dialect.alternatives.items()
+    )
 
 
 def normalisation_name(dialect: Dialect, name: str) -> str | None:
@@ -164,7 +194,7 @@ def normalisation_name(dialect: Dialect, name: str) -> str | None:
 
 def is_of_network(dialect: Dialect, name: str) -> bool:
     """Whether a variable is a tensor of the network, or stands where it could not be left out without a change."""
-    return pattern(dialect).fullmatch(name) is not None or inside(dialect).fullmatch(name) is not None
+    return _fields(dialect, name) is not None or inside(dialect).fullmatch(name) is not None
 
 
 @cache

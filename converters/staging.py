@@ -40,6 +40,7 @@ class StagedFile(AbstractContextManager["StagedFile"]):
         with disk_errors(target):
             check_output(self.target, overwrite=overwrite)
             self._descriptor = self._open()
+        self._path = self._temporary or Path(f"/proc/self/fd/{self._descriptor}")
 
     def _open(self) -> int:
         flag = getattr(os, "O_TMPFILE", None)
@@ -58,7 +59,7 @@ class StagedFile(AbstractContextManager["StagedFile"]):
     @property
     def path(self) -> Path:
         """Where the staged file can be opened for reading now."""
-        return self._temporary or Path(f"/proc/self/fd/{self._descriptor}")
+        return self._path
 
     def write(self, data: bytes | memoryview | NDArray[Any]) -> int:
         """Append bytes, read them back and compare; gives their offset. Raises `OutputError` if they differ."""

@@ -127,9 +127,17 @@ def texts_of(reader: Reader) -> str:
 
 def is_ignorable(dialect: Dialect, name: str) -> str | None:
     """Why the network does not need a tensor of that name; None where the dialect does not say."""
+    if _any_ignorable(dialect).fullmatch(name) is None:
+        return None
     return next((reason for expression, reason in _ignorable(dialect) if expression.fullmatch(name)), None)
 
 
 @cache
 def _ignorable(dialect: Dialect) -> tuple[tuple[re.Pattern[str], str], ...]:
     return tuple((re.compile(rule.pattern), rule.reason) for rule in dialect.ignorable)
+
+
+@cache
+def _any_ignorable(dialect: Dialect) -> re.Pattern[str]:
+    """All of them in one expression: most names are ignored by none."""
+    return re.compile("|".join(f"(?:{rule.pattern})" for rule in dialect.ignorable) or "(?!)")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import chain
 from math import prod, sqrt
 
@@ -91,6 +92,7 @@ class Parameter:
         return self.role not in STATISTICS
 
 
+@lru_cache(maxsize=16)
 def parameters(spec: NetworkSpec) -> tuple[Parameter, ...]:
     """Every tensor of the network in forward order."""
     blocks = chain.from_iterable(block_parameters(index, block) for index, block in enumerate(spec.blocks))

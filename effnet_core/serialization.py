@@ -6,6 +6,7 @@ import json
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from effnet_core.errors import InvalidSpec
@@ -90,13 +91,18 @@ def _dataclass(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise InvalidSpec(f"{where} is {type(value).__name__}; expected an object.")
     given = cast("dict[str, Any]", value)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     # Fields that came later have defaults, so that older files can still be read.
     optional = {field.name for field in fields(kind) if field.default is not MISSING}
     missing, unknown = sorted(hints.keys() - given.keys() - optional), sorted(given.keys() - hints.keys())
     if missing or unknown:
         raise InvalidSpec(f"{where}: missing fields {missing}, unknown fields {unknown}.")
     return kind(**{name: built(hints[name], given[name], f"{where}.{name}") for name in hints if name in given})
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:

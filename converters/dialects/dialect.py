@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 from effnet_core import RECIPES, Block, CondMBConv, Family, FusedMBConv, MBConv, NetworkSpec, Padding, Role
@@ -165,7 +166,7 @@ class Dialect:
     """The first that names the network's variant or names none holds. Empty: the network is built from the definition,
     so whatever that says holds."""
 
-    @property
+    @cached_property
     def has_scope(self) -> bool:
         """Whether a scope stands before every name."""
         return any(template.startswith("{scope}") for template in self.layers.values())

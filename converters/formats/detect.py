@@ -133,9 +133,10 @@ def _detect_hdf5(file: InputFile) -> str:
 
 
 def _detect_zip(file: InputFile) -> str:
-    from converters.formats._zip import ZipArchive  # noqa: PLC0415 - for files of this kind only
+    from converters.formats._zip_directory import read_directory  # noqa: PLC0415 - for files of this kind only
 
-    names = ZipArchive(file).entries.keys()
+    # The reader of the format checks the entries themselves.
+    names = dict.fromkeys(record.name for record in read_directory(file)[0]).keys()
     if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
         _check_whole(file.path)
         return "pth"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from converters.formats._hdf5.window import Window
 
@@ -43,9 +43,8 @@ _SHARED = 0x02
 _NOWHERE = (1 << 64) - 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Message:
-    """One message: its type, a `MessageType` or another number, and its content."""
+class Message(NamedTuple):
+    """One message: its type, a `MessageType` or another number, and its content. A file has tens of thousands."""
 
     type: int
     is_shared: bool

@@ -76,7 +76,7 @@ def _most_recognised(reader: Reader, prefix: str | None) -> Recognised:
         best = max((best, *(recognise(one, names, prefix=prefix) for one in tried)), key=lambda found: found.count)
     if best.count == 0:
         raise UnknownDialect(
-            f"{reader.path} holds {counted(len(reader.tensors), 'tensor')}, with names of no known dialect, at first: "
+            f"{reader.path} holds {counted(len(reader.tensors), 'tensor')}; no known dialect has these names: "
             f"{some_of(reader.tensors)}. Dialects: {', '.join(DIALECTS)}."
         )
     return best

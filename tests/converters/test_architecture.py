@@ -130,7 +130,7 @@ def test_a_class_count_that_is_not_the_file_s_is_a_mismatch() -> None:
 
 
 def test_strangers_are_refused() -> None:
-    with pytest.raises(UnknownDialect, match=r"the first are: encoder\.weight"):
+    with pytest.raises(UnknownDialect, match=r"holds 1 tensor; no known dialect has these names: encoder\.weight"):
         opened({"encoder.weight": np.zeros(3, np.float32)})
     with pytest.raises(UnknownDialect, match="holds 0 tensors"):
         opened({})

@@ -9,16 +9,18 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import LeftOut
 from effnet.choices import Backend, Device, Precision
 from effnet.errors import DeviceUnavailable
 from effnet.frameworks import TITLES, import_frameworks
 from effnet_core import NetworkSpec
+
+if TYPE_CHECKING:  # not at run time: workers of other environments have none of what converting needs
+    from converters import LeftOut
 
 Array = NDArray[Any]
 Runner = Callable[[Array], dict[str, Array]]

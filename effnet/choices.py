@@ -46,3 +46,12 @@ class Isolation(Choice):
     """Where both frameworks in one process are known to crash."""
     ALWAYS = "always"
     NEVER = "never"
+
+
+class Layout(Choice):
+    """Where the channels of images (four axes) are, in what a model takes and gives."""
+
+    CHANNELS_LAST = "channels_last"
+    """(N, H, W, C)."""
+    CHANNELS_FIRST = "channels_first"
+    """(N, C, H, W)."""

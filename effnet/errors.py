@@ -47,3 +47,7 @@ class UnverifiedResult(EffnetError):
 
 class InexactNetwork(EffnetError):
     """A network cannot run in exact arithmetic: a sum needs too many bits, or a number is not finite."""
+
+
+class UnusableModel(EffnetError):
+    """A model cannot be copied, converted to a precision, or run as a comparison needs it."""

@@ -23,7 +23,19 @@ MAY_IMPORT = {
     # The weights-only loader of torch reads .pth files older than the zip format, where torch is installed.
     "converters": frozenset({"effnet_core", "converters", "torch"}) | FILES,
     "effnet": frozenset(
-        {*PACKAGES, "typer", "rich", "PIL", "jinja2", "markupsafe", "matplotlib", "pooch", "requests", "filelock"}
+        {
+            *PACKAGES,
+            "typer",
+            "rich",
+            "PIL",
+            "jinja2",
+            "markupsafe",
+            "matplotlib",
+            "pooch",
+            "requests",
+            "filelock",
+            "pytest",
+        }
     )
     | FILES
     | FRAMEWORKS,
@@ -143,3 +155,9 @@ def test_the_torch_backend_does_not_load_tensorflow() -> None:
     loaded = loaded_by(every_module_of("effnet_torch"))
     assert {"effnet_torch", "torch"} <= loaded
     assert loaded & {"tensorflow", "keras", "effnet_tf", "converters"} == set()
+
+
+def test_a_worker_needs_numpy_and_its_framework_alone() -> None:
+    loaded = loaded_by("import effnet.isolation.worker, effnet.isolation.network, effnet.testing.elsewhere")
+    assert loaded - set(sys.stdlib_module_names) - loaded_by("") == {"effnet", "effnet_core", "numpy"}
+    assert "google_crc32c" in loaded_by("import effnet.parity_engine.run")  # the control: what a worker must not load

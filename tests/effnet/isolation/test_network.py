@@ -1,6 +1,7 @@
 """A network gives the same numbers in a process of its own, and in one of another environment."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -82,9 +83,9 @@ def test_the_frameworks_may_live_in_two_environments():
 
 
 @needs_foreign
-@pytest.mark.slow  # it starts Python with a CUDA build of PyTorch three times
-def test_tensorflow_before_a_cuda_build_of_pytorch_does_not_crash(tmp_path):
-    """The crash that isolation is for: TensorFlow of this environment beside PyTorch and triton of the other one."""
+@pytest.mark.slow  # it loads TensorFlow and a CUDA build of PyTorch
+def test_what_the_decision_avoids_is_a_crash(tmp_path):
+    """TensorFlow of this environment beside PyTorch and triton of the other one."""
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     packages = ENVIRONMENT / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     for name in ("torch", "torchgen", "functorch", "triton", "nvidia"):
@@ -93,20 +94,17 @@ def test_tensorflow_before_a_cuda_build_of_pytorch_does_not_crash(tmp_path):
     if not (tmp_path / "triton").exists():
         pytest.skip("PyTorch of the other environment is no CUDA build: it has no triton")
     code = (
-        "import tensorflow\nfrom effnet import Network, parity\nfrom effnet_core import resolve\n"
-        "from tests.lively import lively_state\n"
-        "spec = resolve('b0', width=0.13, depth=0.35, num_classes=10)\n"
-        "network = Network(spec=spec, state=lively_state(spec), name='net')\n"
-        "report = parity(network, network, a_backend='torch', b_backend='torch')\n"
-        "print(report.agrees, *report.notes, flush=True)\n"
-        "import triton"  # the control: here it would have ended
+        "import tensorflow\nfrom effnet.choices import Backend, Isolation\n"
+        "from effnet.frameworks import import_frameworks\nfrom effnet.isolation.decision import decide, facts\n"
+        "import_frameworks([Backend.TORCH])\n"  # does not load triton now
+        "print(decide(Isolation.AUTO, [Backend.TORCH], facts()), flush=True)\nimport triton"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.stdout.startswith("True Each network ran in a process of its own. TensorFlow was imported"), done.stderr
-    assert done.returncode == -11
+    assert done.stdout.startswith("Decision(separate=True, reason='TensorFlow was imported before"), done.stderr
+    assert done.returncode == -signal.SIGSEGV
 
 
 def test_every_name_and_every_type_of_weights_arrives(tmp_path):

@@ -1,0 +1,186 @@
+"""A Keras model as one side of a comparison, in Keras' TensorFlow or PyTorch backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, cast
+
+from effnet.backends import device_of
+from effnet.choices import Backend, Device, Layout, Precision
+from effnet.errors import UnusableModel
+from effnet.testing.sides import (
+    Array,
+    Recorded,
+    check_called,
+    first_line,
+    from_model,
+    named_outputs,
+    same_random_numbers,
+    to_model,
+)
+
+_BACKENDS = {"tensorflow": Backend.TF, "torch": Backend.TORCH}
+_DEVICES = {Device.CPU: "cpu:0", Device.CUDA: "gpu:0"}
+
+
+class KerasSide:
+    """A model; it takes and gives images as Keras is configured, unless `layout` says otherwise."""
+
+    def __init__(self, model: Any, layout: Layout | None) -> None:
+        keras: Any = import_module("keras")
+        self._model = model
+        self._layout = layout or Layout(keras.config.image_data_format())
+        self._backend: str = keras.backend.backend()
+
+    @property
+    def title(self) -> str:
+        """Its name."""
+        return f"{self._model.name} in Keras ({self._backend})"
+
+    def endpoints(self) -> Mapping[str, str]:
+        """Layers of an EfficientNet of this project begin with their endpoint's name; the last of them gives it."""
+        names: list[str] = [layer.name for layer in self._model.layers]
+        if "stem.conv" not in names or not any(name.startswith("blocks.0.") for name in names):
+            return {}
+        found: dict[str, str] = {}
+        for name in names:
+            parts = name.split(".")
+            for length in range(1, len(parts) + 1):
+                found[".".join(parts[:length])] = name
+        return {"logits" if name == "classifier" else name: layer for name, layer in found.items()}
+
+    def run(
+        self, inputs: Array, names: Sequence[str], *, precisions: Sequence[Precision], device: Device
+    ) -> dict[Precision, Recorded]:
+        """As `Side.run`. The copies are made from the model's configuration."""
+        if self._backend not in _BACKENDS:
+            raise UnusableModel(f"Keras runs on {self._backend!r} here; expected one of {', '.join(_BACKENDS)}.")
+        keras: Any = import_module("keras")
+        with device_of(_BACKENDS[self._backend], device), keras.device(_DEVICES[device]), same_random_numbers():
+            found: dict[Precision, Recorded] = {}
+            for precision in precisions:
+                with _usual_type(precision):
+                    model = self._copied(inputs, precision)
+                    found[precision] = self._recorded(model, inputs, names, precision)
+            return found
+
+    def _copied(self, inputs: Array, precision: Precision) -> Any:
+        saving: Any = import_module("keras").saving
+        try:
+            config = saving.serialize_keras_object(self._model)
+            config.pop("compile_config", None)
+            layers: list[Any] = self._model._flatten_layers()
+            custom: dict[str, Any] = {type(layer).__name__: type(layer) for layer in layers}
+            model = saving.deserialize_keras_object(
+                _in_precision(config, precision), custom_objects=custom, safe_mode=False
+            )
+            if len(model.weights) != len(self._model.weights):
+                model(to_model(inputs, self._layout, precision), training=False)  # which builds it
+            model.set_weights(self._model.get_weights())
+        except Exception as error:  # whatever a user's layer does
+            raise UnusableModel(
+                f"{self.title} cannot be made again in {precision}: {first_line(error)}. The comparison runs copies "
+                "of the model, made from its configuration (get_config), so that it never changes it; layers of your "
+                "own need a get_config that says what they were made with."
+            ) from error
+        for layer in model._flatten_layers():
+            if hasattr(layer, "finalize_state") and layer.weights:
+                layer.finalize_state()  # Normalization computes with copies of its weights
+        wrong = sorted({weight.dtype for weight in model.weights if "float" in weight.dtype} - {precision.value})
+        if wrong:
+            raise UnusableModel(
+                f"Parts of {self.title} stay in {', '.join(wrong)} where {precision} was expected: a layer chooses its "
+                f"type by itself. Compare with precision={wrong[0]!r}."
+            )
+        return model
+
+    def _recorded(self, model: Any, inputs: Array, names: Sequence[str], precision: Precision) -> Recorded:
+        keras: Any = import_module("keras")
+        values: dict[str, Array] = {}
+        calls: dict[str, int] = {}
+
+        def keeping(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+            def keep(*arguments: Any, **options: Any) -> Any:
+                output = call(*arguments, **options)
+                if keras.ops.is_tensor(output):
+                    calls[name] = calls.get(name, 0) + 1
+                    values[name] = self._array(output)
+                return output
+
+            return keep
+
+        for name, part in self._parts(model, names).items():
+            part.call = keeping(name, part.call)
+        given = to_model(inputs, self._layout, precision)
+        try:
+            result = model(given, training=False)
+        except Exception as error:
+            raise UnusableModel(
+                f"{self.title} cannot be run in {precision} with input of shape {given.shape}: {first_line(error)}."
+            ) from error
+        check_called(names, calls, self.title)
+        return Recorded(
+            values=values, outputs={name: self._array(value) for name, value in named_outputs(result).items()}
+        )
+
+    def _parts(self, model: Any, names: Sequence[str]) -> dict[str, Any]:
+        """The layers and operations of these names, or paths: `inner/conv` is `conv` of the model `inner`."""
+        found: dict[str, list[Any]] = {}
+        for path, part in _walk(model, ""):
+            for name in {path, part.name}:
+                found.setdefault(name, []).append(part)
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise UnusableModel(
+                f"{self.title} has no layer named {', '.join(missing)}. Its layers: {', '.join(found)}."
+            )
+        several = [name for name in names if len(found[name]) > 1]
+        if several:
+            raise UnusableModel(
+                f"{self.title} has several layers named {', '.join(several)}. Name a path, such as inner/{several[0]}."
+            )
+        return {name: found[name][0] for name in names}
+
+    def _array(self, tensor: Any) -> Array:
+        return from_model(import_module("keras").ops.convert_to_numpy(tensor), self._layout).copy()
+
+
+def _walk(owner: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    parts = [*getattr(owner, "operations", ()), *owner._flatten_layers(include_self=False, recursive=False)]
+    for part in {id(part): part for part in parts}.values():
+        yield f"{prefix}{part.name}", part
+        if hasattr(part, "_flatten_layers"):
+            yield from _walk(part, f"{prefix}{part.name}/")
+
+
+def _in_precision(config: Any, precision: Precision) -> Any:
+    """A configuration whose layers compute in that type, as their variables are."""
+    if isinstance(config, list | tuple):
+        return [_in_precision(item, precision) for item in cast("Sequence[Any]", config)]
+    if not isinstance(config, dict):
+        return config
+    known = cast("dict[str, Any]", config)
+    if str(known.get("class_name", "")).endswith("DTypePolicy"):
+        return {**known, "class_name": "DTypePolicy", "config": {"name": precision.value}}
+    return {
+        key: precision.value
+        if key == "dtype" and isinstance(value, str) and "float" in value
+        else _in_precision(value, precision)
+        for key, value in known.items()
+    }
+
+
+@contextmanager
+def _usual_type(precision: Precision) -> Generator[None]:
+    """Layers that say nothing about their type get this one, while the context is open."""
+    config: Any = import_module("keras").config
+    policy, floatx = config.dtype_policy(), config.floatx()
+    config.set_dtype_policy(precision.value)
+    config.set_floatx(precision.value)
+    try:
+        yield
+    finally:
+        config.set_dtype_policy(policy)
+        config.set_floatx(floatx)

@@ -10,7 +10,6 @@ from effnet.choices import Backend, Device, Isolation
 from effnet.cli.fetch import fetch_source
 from effnet.cli.output import say, say_json, say_table
 from effnet.cli.sources import SourcePair, with_source_flags
-from effnet_core import InvalidOption
 
 if TYPE_CHECKING:
     from effnet.parity_engine.exact import ExactReport
@@ -91,6 +90,7 @@ def parity(
     from effnet.parity_engine import report
     from effnet.parity_engine.compare import Limits
     from effnet.parity_engine.grid import Grid
+    from effnet_core import InvalidOption
 
     if exact and (isolate is Isolation.ALWAYS or a_python is not None or b_python is not None):
         raise InvalidOption(

@@ -47,6 +47,9 @@ from effnet.parity_engine.run import ParityReport, RandomInput, parity
 from effnet.sources import Source, is_official
 from effnet_core import EffnetError
 
+LIMIT_FLOAT64, LIMIT_FLOAT32 = 1e-11, 1e-5
+"""Of the largest value of a layer, which a certificate states and its repetition is held to."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
@@ -137,8 +140,8 @@ def certify(work: Work, given: RandomInput) -> Certificate:
         adaptation=work.adaptation,
         notes=tuple(dict.fromkeys((*work.notes, *_own_notes(source), *found.notes))),
         device=found.device,
-        limit_float64=comparison.limits.float64,
-        limit_float32=comparison.limits.float32,
+        limit_float64=LIMIT_FLOAT64,
+        limit_float32=LIMIT_FLOAT32,
         images=comparison.images,
         same_argmax=comparison.same_argmax,
         source=_certified(source, work.source, chosen[0], found.outputs[0], folder=folder),
@@ -170,7 +173,7 @@ def compared(
     chosen: tuple[Backend, Backend],
     given: RandomInput,
     *,
-    limits: Limits | None = None,
+    limits: Limits = Limits(float64=LIMIT_FLOAT64, float32=LIMIT_FLOAT32),  # noqa: B008  # frozen
 ) -> ParityReport:
     """The comparison of both sides, with what both gave."""
     return parity(

@@ -46,11 +46,12 @@ def parity(
     ] = 1800,
     sources: SourcePair,
     float64_limit: Annotated[
-        float, typer.Option(min=0, metavar="X", help="Allowed difference in float64, relative to a layer's largest.")
-    ] = 1e-11,
+        float | None,
+        typer.Option(min=0, metavar="X", help="Allowed difference in float64, relative to a layer's largest value."),
+    ] = None,
     float32_limit: Annotated[
-        float, typer.Option(min=0, metavar="X", help="The same in float32; rounding explains more at some layers.")
-    ] = 1e-5,
+        float | None, typer.Option(min=0, metavar="X", help="The same in float32; both otherwise follow from rounding.")
+    ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Exact arithmetic: not one bit may differ.")] = False,
     training: Annotated[bool, typer.Option(help="With --exact: run a batch of training too.")] = True,
     grid_bits: Annotated[
@@ -75,8 +76,8 @@ def parity(
     summation matters: two correct implementations then agree in every bit of every layer, in evaluation and in a batch
     of training, and any difference is one of meaning. The weights themselves are compared bit for bit too.
 
-    Exit code 1 when a layer differs by more than a limit; with --exact, when a bit differs. Difference and limit are
-    relative to the layer's largest value.
+    Exit code 1 when a layer differs by more than 16 times what rounding explains, or a limit that is named; with
+    --exact, when a bit differs.
 
     \b
     Examples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from effnet.frameworks import TITLES
-from effnet.parity_engine.compare import Comparison, LayerComparison
+from effnet.parity_engine.compare import FLOOR, MULTIPLE, ROUNDOFF32, Comparison, LayerComparison, Limits
 from effnet.parity_engine.run import ParityReport, Side
 from effnet.plain import plain
 
@@ -59,8 +59,6 @@ def rows(comparison: Comparison, *, every_layer: bool) -> list[tuple[str, ...]]:
 
 def verdict(comparison: Comparison) -> list[str]:
     """The result in sentences."""
-    limits = comparison.limits
-    allowed = f"{limits.float64:g} of the largest value in float64, {limits.float32:g} in float32"
     lines: list[str] = []
     if comparison.same_argmax is not None:
         lines.append(f"The largest logit is the same class for {comparison.same_argmax} of {comparison.images} images.")
@@ -70,27 +68,45 @@ def verdict(comparison: Comparison) -> list[str]:
             f"Careful: {len(dull)} of {len(comparison.layers)} layers are constant or the same for every image, first "
             f"{dull[0]}; their agreement proves little."
         )
+    within = _allowed(comparison)
     if comparison.agrees:
-        lines.append(f"The same: all {len(comparison.layers)} layers agree within {allowed}.")
-    else:
-        count = sum(not layer.agrees for layer in comparison.layers)
-        lines.append(
-            f"Different: {count} of {len(comparison.layers)} layers are apart by more than {allowed}; "
-            f"the first is {comparison.first_difference}."
-        )
-        if all(layer.float64.relative <= limits.float64 for layer in comparison.layers):
-            lines.append(_rounding(comparison))
+        lines.append(f"The same: all {len(comparison.layers)} layers agree within {within}.")
+        return lines
+    count = sum(not layer.agrees for layer in comparison.layers)
+    lines.append(
+        f"Different: {count} of {len(comparison.layers)} layers are apart by more than {within}; "
+        f"the first is {comparison.first_difference}."
+    )
+    if all(layer.agrees64 for layer in comparison.layers):
+        lines.append(_rounding(comparison))
     return lines
+
+
+def allowed(limit: float | None) -> str:
+    """A limit of one precision in words."""
+    return f"{MULTIPLE} times what rounding explains" if limit is None else f"{limit:g} of the largest value"
+
+
+def _allowed(comparison: Comparison) -> str:
+    limits = comparison.limits
+    if limits == Limits():
+        return f"{allowed(None)} in float64 and float32"
+    return f"{allowed(limits.float64)} in float64, {allowed(limits.float32)} in float32"
 
 
 def _rounding(comparison: Comparison) -> str:
     """What to make of layers that differ in float32 alone."""
-    worst = max((layer for layer in comparison.layers if not layer.agrees), key=lambda layer: layer.float32.relative)
-    return (
-        f"In float64 every layer agrees, so weights and architecture are the same, and what is left is rounding: at "
-        f"{worst.name} the two are {worst.float32.relative:.1e} apart in float32, and from their own float64 results "
-        f"{worst.own_a.relative:.1e} and {worst.own_b.relative:.1e}. --float32-limit allows more."
+    worst = max((layer for layer in comparison.layers if not layer.agrees), key=lambda layer: layer.float32.relative_l2)
+    own = {"A": worst.own_a.relative_l2, "B": worst.own_b.relative_l2}
+    text = (
+        f"In float64 every layer agrees, so weights and architecture are the same: at {worst.name} the two are "
+        f"{worst.float32.relative_l2:.1e} apart in float32, and {own['A']:.1e} and {own['B']:.1e} from their own "
+        "float64 results. "
     )
+    coarse = max(own, key=own.__getitem__)
+    if own[coarse] > MULTIPLE * max(min(own.values()), FLOOR * ROUNDOFF32):
+        return f"{text}{coarse} computes float32 with less precision than the other, as TF32 or bfloat16 would."
+    return f"{text}--float32-limit allows more."
 
 
 def side_line(side: Side) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from effnet.frameworks import TITLES
 from effnet.parity_engine.compare import Comparison, LayerComparison
-from effnet.parity_engine.report import verdict
+from effnet.parity_engine.report import allowed, verdict
 from effnet.parity_engine.run import Side
 from effnet.reporting.content import Content
 from effnet.reporting.plots import NARROW, POINTS, WIDE, a_against_b, error_by_depth
@@ -78,7 +78,7 @@ def _values(found: Content) -> dict[str, Any]:
         "verdict": [_printable(line) for line in verdict(comparison)[::-1]],
         "facts": _facts(comparison),
         "first": _first(comparison),
-        "limits": {"float64": f"{comparison.limits.float64:g}", "float32": f"{comparison.limits.float32:g}"},
+        "limits": {"float64": allowed(comparison.limits.float64), "float32": allowed(comparison.limits.float32)},
         "last": _last(comparison.layers[-1]),
         "points": POINTS,
         "scatter_all": 0 if found.last is None else found.last.a_float32.size,
@@ -109,7 +109,7 @@ def headline(comparison: Comparison) -> Headline:
     layers = comparison.layers
     if comparison.agrees:
         return Headline(text="The two networks compute the same.", mark="✓", kind="good")
-    if all(layer.float64.relative <= comparison.limits.float64 for layer in layers):
+    if all(layer.agrees64 for layer in layers):
         beyond = sum(not layer.agrees for layer in layers)
         where = f"{beyond} of {len(layers)} layers"
         text = f"The two networks compute the same in float64. In float32 rounding goes beyond the limit at {where}."

@@ -80,6 +80,8 @@ def error_by_depth(comparison: Comparison, size: Size) -> str:
             axes.plot(range(len(layers)), values, label=label, color=series, **style)
         limits = comparison.limits
         for limit, name in ((limits.float32, "limit float32"), (limits.float64, "limit float64")):
+            if limit is None:
+                continue  # what rounding explains is another amount at every layer
             axes.axhline(limit, color=_INK, linewidth=0.9, linestyle=(0, (1, 3)))
             place = (len(layers) - 0.4, limit)
             text: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": size.font - 1.5}
@@ -159,7 +161,7 @@ def _mark_first(axes: Any, comparison: Comparison, size: Size) -> None:
     place = names.index(comparison.first_difference)
     axes.axvline(place, color=_BAD, linewidth=1.4)
     side = "right" if place > len(names) / 2 else "left"
-    rounding = all(layer.float64.relative <= comparison.limits.float64 for layer in comparison.layers)
+    rounding = all(layer.agrees64 for layer in comparison.layers)
     what = "first beyond the limit" if rounding else "first difference"
     mark = axes.annotate(
         f"{what}:{' ' if size is WIDE else chr(10)}{comparison.first_difference}",

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from effnet.parity_engine.compare import Limits, Outputs, Remark, compare, distance
+from effnet.parity_engine.report import verdict
 
 RANDOM = np.random.default_rng(0)
 SHAPES = {"stem": (2, 4, 4, 3), "blocks.0": (2, 2, 2, 5), "logits": (2, 7)}
@@ -42,23 +43,33 @@ def test_equal_results_agree():
     assert all(item.own_a.relative > 1e-9 for item in report.layers)  # rounding to float32 is seen
 
 
-@pytest.mark.parametrize(("part", "agrees"), [(0.9e-11, True), (1.1e-11, False)])
-def test_the_float64_limit(part, agrees):
-    values = outputs().float64["blocks.0"].copy()
-    values.flat[np.abs(values).argmin()] += part * np.abs(values).max()
-    found = layer("blocks.0", blocks_0=values)
-    assert found.agrees is agrees
-    assert found.float32.relative < 1e-6
+@pytest.mark.parametrize(("units", "agrees"), [(12, True), (20, False)])
+def test_float64_is_held_to_what_rounding_explains(units, agrees):
+    values = outputs().float64["blocks.0"]
+    found = layer("blocks.0")
+    assert found.explained64 == pytest.approx(min(found.own_a.relative_l2, found.own_b.relative_l2) * 2.0**-29)
+    moved = np.random.default_rng(2).normal(size=values.shape)
+    moved *= units * found.explained64 * np.linalg.norm(values) / np.linalg.norm(moved)
+    found = layer("blocks.0", blocks_0=values + moved)
+    assert (found.agrees64, found.agrees32) == (agrees, True)
 
 
-@pytest.mark.parametrize(("part", "agrees"), [(0.9e-5, True), (1.1e-5, False)])
-def test_the_float32_limit(part, agrees):
+@pytest.mark.parametrize(("bits", "agrees"), [(22, True), (10, False), (7, False)])
+def test_float32_of_less_precision_is_a_difference(bits, agrees):
+    """float32 keeps 23 bits behind the first, TF32 10, bfloat16 7."""
     a, b = outputs(), outputs()
-    values = b.float32["stem"].copy()
-    values.flat[np.abs(values).argmin()] += part * np.abs(values).max()
-    report = compare(a, Outputs(float64=b.float64, float32={**b.float32, "stem": values}))
-    assert report.agrees is agrees
-    assert report.layers[0].own_b.relative > 0.8e-5 > report.layers[0].own_a.relative
+    mantissa, exponent = np.frexp(b.float32["stem"])
+    coarse = np.ldexp(np.round(mantissa * 2.0 ** (bits + 1)) / 2.0 ** (bits + 1), exponent).astype(np.float32)
+    report = compare(a, Outputs(float64=b.float64, float32={**b.float32, "stem": coarse}))
+    assert (report.layers[0].agrees64, report.agrees) == (True, agrees)
+    assert agrees or "B computes float32 with less precision" in verdict(report)[-1]
+
+
+def test_results_that_float32_holds_exactly_leave_a_few_units():
+    whole = np.arange(32.0).reshape(2, 16)
+    sides = [Outputs(float64={"stem": values}, float32={"stem": whole}) for values in (whole, whole * (1 + 2.0**-52))]
+    assert compare(*sides).agrees
+    assert compare(*sides).layers[0].explained64 == 4 * 2.0**-53
 
 
 def test_limits_can_be_chosen():

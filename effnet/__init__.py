@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from effnet.loading import load_model, load_network
     from effnet.parity_engine.exact import exact_parity
     from effnet.parity_engine.run import RandomInput, parity
+    from effnet.parity_engine.trainee import Trainee
+    from effnet.parity_engine.training import training_parity
     from effnet.prediction import predict
     from effnet.reporting.write import write_report
     from effnet_core import EffnetError
@@ -37,6 +39,7 @@ __all__ = [
     "Network",
     "RandomInput",
     "SourceOptions",
+    "Trainee",
     "__version__",
     "convert",
     "diff",
@@ -52,6 +55,7 @@ __all__ = [
     "parity",
     "predict",
     "read_certificate",
+    "training_parity",
     "verify",
     "write_report",
 ]
@@ -63,6 +67,7 @@ _MODULES = {
     "Network": "effnet.backends",
     "RandomInput": "effnet.parity_engine.run",
     "SourceOptions": "converters",
+    "Trainee": "effnet.parity_engine.trainee",
     "convert": "effnet.conversion",
     "diff": "effnet.comparison",
     "digest": "effnet.digests",
@@ -75,6 +80,7 @@ _MODULES = {
     "load_model": "effnet.loading",
     "load_network": "effnet.loading",
     "parity": "effnet.parity_engine.run",
+    "training_parity": "effnet.parity_engine.training",
     "predict": "effnet.prediction",
     "read_certificate": "effnet.certificate.schema",
     "verify": "effnet.certificate.verification",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effnet_core import InvalidOption, MaskSite
-from effnet_tf._keras import BaseLayer, Model, Tensor, Variable, keras, layers_of
+from effnet_tf._keras import BaseLayer, Model, Variable, keras
 
 
 class _Factors:
@@ -50,8 +50,8 @@ class GivenMask(BaseLayer):
 class Masks:
     """A network whose random layers have been exchanged for layers that take masks.
 
-    `model` is the exchanged network, which shares all its other layers, and so its weights, with the one that was
-    given.
+    `model` is the exchanged network, for images of that one shape. It shares all its other layers, and so its weights,
+    with the one that was given.
     """
 
     def __init__(self, model: Model, *, input_shape: tuple[int, int, int, int]) -> None:
@@ -60,17 +60,21 @@ class Masks:
         Rates and shapes are read from the layers that are exchanged, not from the definition, so that a network with
         other layers than it should have shows here. Layers that drop nothing stay.
         """
-        shapes = _seen_shapes(model, input_shape)
         self._layers: dict[str, GivenMask] = {}
 
-        def exchanged(layer: Any) -> Any:
-            if layer.name not in shapes:
-                return layer
-            site = MaskSite(name=layer.name, rate=layer.rate, shape=_mask_shape(layer, shapes[layer.name]))
+        def called(layer: Any, *args: Any, **kwargs: Any) -> Any:
+            if not _drops(layer):
+                return layer(*args, **kwargs)
+            shape = _mask_shape(layer, tuple(args[0].shape))
+            site = MaskSite(name=layer.name, rate=layer.rate, shape=shape)
             self._layers[site.name] = GivenMask(site, dtype=layer.dtype_policy)
-            return self._layers[site.name]
+            return self._layers[site.name](*args)
 
-        self.model: Model = keras.models.clone_model(model, clone_function=exchanged)
+        untyped: Any = model
+        image = keras.Input(batch_shape=input_shape, dtype=untyped.inputs[0].dtype, name="image")
+        self.model: Model = keras.models.clone_model(
+            model, input_tensors=image, clone_function=_same, call_function=called
+        )
 
     @property
     def sites(self) -> tuple[MaskSite, ...]:
@@ -85,18 +89,13 @@ class Masks:
             layer.give(masks[name])
 
 
-def _seen_shapes(model: Model, input_shape: tuple[int, int, int, int]) -> dict[str, tuple[int, ...]]:
-    """The shapes of what the layers that drop something get."""
+def _same(layer: Any) -> Any:
+    return layer
+
+
+def _drops(layer: Any) -> bool:
     kinds = tuple(getattr(keras.layers, name) for name in ("Dropout", "SpatialDropout1D", "SpatialDropout2D"))
-    dropping: list[Any] = [
-        layer for layer in layers_of(model) if isinstance(layer, kinds) and 0 < getattr(layer, "rate", 0) < 1
-    ]
-    if not dropping:
-        return {}
-    untyped: Any = model
-    inner = keras.Model(untyped.inputs, {layer.name: layer.input for layer in dropping})
-    shapes: dict[str, Tensor] = inner.compute_output_spec(keras.KerasTensor(input_shape))
-    return {name: tuple(side or 0 for side in tensor.shape) for name, tensor in shapes.items()}
+    return isinstance(layer, kinds) and 0 < getattr(layer, "rate", 0) < 1
 
 
 def _mask_shape(layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:

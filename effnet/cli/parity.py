@@ -14,6 +14,7 @@ from effnet.cli.sources import SourcePair, with_source_flags
 if TYPE_CHECKING:
     from effnet.parity_engine.exact import ExactReport
     from effnet.parity_engine.run import ParityReport
+    from effnet.parity_engine.training import TrainingReport
 
 DIFFERENT = 1
 
@@ -45,9 +46,18 @@ def parity(
         float, typer.Option(min=0, metavar="SECONDS", help="Time for each network that runs in its own process.")
     ] = 1800,
     sources: SourcePair,
+    train: Annotated[
+        int | None, typer.Option(min=1, metavar="STEPS", help="Train both for so many steps and compare after each.")
+    ] = None,
+    training_recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Recipe of --train: v1, v2, v2-21k, v2-21k-ft1k; else the family's."),
+    ] = None,
     float64_limit: Annotated[
         float | None,
-        typer.Option(min=0, metavar="X", help="Allowed difference in float64, relative to a layer's largest value."),
+        typer.Option(
+            min=0, metavar="X", help="Allowed difference in float64, relative to the largest value; --train: 1e-9."
+        ),
     ] = None,
     float32_limit: Annotated[
         float | None, typer.Option(min=0, metavar="X", help="The same in float32; both otherwise follow from rounding.")
@@ -76,6 +86,9 @@ def parity(
     summation matters: two correct implementations then agree in every bit of every layer, in evaluation and in a batch
     of training, and any difference is one of meaning. The weights themselves are compared bit for bit too.
 
+    With --train, both make the same steps of the training recipe on the same batch, with the same dropout masks; loss,
+    gradients, moving statistics, weights and moving averages are compared, and known mistakes tried on what differs.
+
     Exit code 1 when a layer differs by more than 16 times what rounding explains, or a limit that is named; with
     --exact, when a bit differs.
 
@@ -86,6 +99,7 @@ def parity(
       effnet parity b0.safetensors b0.safetensors --exact
       effnet parity b0.keras b0.pth --report b0.html
       effnet parity model.ckpt-1234 b0.pth --a-ema never --size 65 --json
+      effnet parity b0.pth b0.pth --train 10 --batch 8
       effnet parity b0.keras b0.pth --b-python ~/torch/bin/python
     """
     from effnet.parity_engine import report
@@ -102,6 +116,8 @@ def parity(
         raise InvalidOption(
             "--report draws distances, and --exact counts bits; found both. Leave one out; --exact --json prints all."
         )
+    in_this_process = isolate is not Isolation.ALWAYS and a_python is None and b_python is None
+    _check_training(train, training_recipe, alone=in_this_process and not exact and report_path is None)
     if report_path is not None:
         from effnet.reporting.write import check_report
 
@@ -109,6 +125,22 @@ def parity(
     for checkpoint in (a, b):
         fetch_source(checkpoint)
     given = inputs or effnet.RandomInput(images=batch, size=size, seed=seed)
+    if train is not None:
+        trained = effnet.training_parity(
+            a,
+            b,
+            steps=train,
+            recipe=training_recipe,
+            a_options=sources.a.options(),
+            b_options=sources.b.options(),
+            a_backend=a_backend,
+            b_backend=b_backend,
+            inputs=given,
+            device=device,
+            limit=1e-9 if float64_limit is None else float64_limit,
+        )
+        _say_training(trained, as_json=as_json)
+        raise typer.Exit(0 if trained.agrees else DIFFERENT)
     if exact:
         result = effnet.exact_parity(
             a,
@@ -132,7 +164,7 @@ def parity(
         b_backend=b_backend,
         inputs=given,
         device=device,
-        limits=Limits(float64=float64_limit, float32=float32_limit),
+        limits=Limits(float64=1e-11 if float64_limit is None else float64_limit, float32=float32_limit),
         isolation=isolate,
         a_python=a_python,
         b_python=b_python,
@@ -178,3 +210,29 @@ def _say_exact(found: "ExactReport", *, every_layer: bool, as_json: bool) -> Non
         say_table(exact_report.TENSOR_COLUMNS, tensors)
     for line in exact_report.verdict(found):
         say(line)
+
+
+def _say_training(found: "TrainingReport", *, as_json: bool) -> None:
+    from effnet.parity_engine import training_report
+
+    if as_json:
+        say_json(training_report.document(found))
+        return
+    for line in training_report.heading(found):
+        say(line)
+    say_table(training_report.COLUMNS, training_report.rows(found))
+    for line in training_report.verdict(found):
+        say(line)
+
+
+def _check_training(train: int | None, training_recipe: str | None, *, alone: bool) -> None:
+    """Raise `InvalidOption` for options that do not go together; `alone`: no other way of comparing is asked for."""
+    from effnet_core import InvalidOption
+
+    if train is not None and not alone:
+        raise InvalidOption(
+            "--train compares training steps in this process; found --exact, --report, --isolate always, --a-python or "
+            "--b-python beside it. Leave them out."
+        )
+    if train is None and training_recipe is not None:
+        raise InvalidOption("--training-recipe says how to train, and --train is missing; expected --train STEPS too.")

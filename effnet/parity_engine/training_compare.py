@@ -1,0 +1,117 @@
+"""Two trainings compared after each step, tensor by tensor: numpy alone, no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from effnet.parity_engine.trainee import Arrays, StepRecord
+from effnet_core.parameters import LEAVES, STATISTICS
+
+_SMALL = 1e-4
+"""A tensor whose largest value is a smaller part of the largest of its kind is measured by that part: the gradients of
+parameters that a following normalisation cancels are zero but for rounding."""
+STATISTIC_LEAVES = tuple(f".{LEAVES[role]}" for role in STATISTICS)
+"""By which names of moving statistics end."""
+
+
+class Kind(StrEnum):
+    """What is compared after a step, in the order in which a step computes it."""
+
+    LOSS = "loss"
+    GRADIENT = "gradient"
+    STATISTIC = "statistic"
+    WEIGHT = "weight"
+    AVERAGE = "moving average"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindComparison:
+    """One kind of tensors after one step; the largest difference of all, as a part of its tensor's largest value."""
+
+    worst: str
+    """Canonical name of the tensor."""
+    float64: float
+    float32: float
+    first: str | None
+    """The first tensor, in forward order, beyond the limit in float64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepComparison:
+    """One step on both sides."""
+
+    step: int
+    """From 0."""
+    learning_rate: float
+    loss_a: float
+    loss_b: float
+    """In float64."""
+    kinds: Mapping[Kind, KindComparison]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Where two trainings part first."""
+
+    step: int
+    kind: Kind
+    tensor: str
+    relative: float
+    """In float64."""
+
+
+def kinds_of(record: StepRecord) -> Iterator[tuple[Kind, Arrays]]:
+    """What a step gave, by kind."""
+    yield Kind.LOSS, {"loss": np.array(record.loss)}
+    yield Kind.GRADIENT, record.gradients
+    yield Kind.STATISTIC, {name: array for name, array in record.variables.items() if name.endswith(STATISTIC_LEAVES)}
+    yield Kind.WEIGHT, {name: array for name, array in record.variables.items() if not name.endswith(STATISTIC_LEAVES)}
+    if record.averages:
+        yield Kind.AVERAGE, record.averages
+
+
+def distances(a: Arrays, b: Arrays) -> dict[str, float]:
+    """Largest |a - b| of every tensor as a part of its largest value; infinite for what one side lacks or is NaN."""
+    largest = {
+        name: float(max(np.abs(side[name]).max() for side in (a, b) if name in side))
+        for name in dict.fromkeys([*a, *b])
+    }
+    floor = _SMALL * max(largest.values(), default=0.0)
+    found: dict[str, float] = {}
+    for name, value in largest.items():
+        both = name in a and name in b
+        gap = float(np.abs(a[name].astype(np.float64) - b[name]).max()) if both else float("inf")
+        found[name] = 0.0 if gap == 0 else gap / max(value, floor) if np.isfinite(gap) else float("inf")
+    return found
+
+
+def compare_step(
+    number: int, wide: tuple[StepRecord, StepRecord], narrow: tuple[StepRecord, StepRecord], *, limit: float
+) -> StepComparison:
+    """One step in float64 (`wide`) and in float32 (`narrow`), a and b of each."""
+    kinds: dict[Kind, KindComparison] = {}
+    pairs = zip(kinds_of(wide[0]), kinds_of(wide[1]), kinds_of(narrow[0]), kinds_of(narrow[1]), strict=True)
+    for (kind, a), (_, b), (_, a32), (_, b32) in pairs:
+        float64 = distances(a, b)
+        worst = max(float64, key=lambda name: float64[name])
+        kinds[kind] = KindComparison(
+            worst=worst,
+            float64=float64[worst],
+            float32=max(distances(a32, b32).values()),
+            first=next((name for name, value in float64.items() if not value <= limit), None),
+        )
+    a, b = wide
+    return StepComparison(step=number, learning_rate=a.learning_rate, loss_a=a.loss, loss_b=b.loss, kinds=kinds)
+
+
+def first_difference(compared: StepComparison, records: tuple[StepRecord, StepRecord]) -> Difference | None:
+    """The first tensor of a step beyond the limit."""
+    for kind, found in compared.kinds.items():
+        if found.first is not None:
+            a, b = (dict(kinds_of(record))[kind] for record in records)
+            return Difference(step=compared.step, kind=kind, tensor=found.first, relative=distances(a, b)[found.first])
+    return None

@@ -1,0 +1,74 @@
+"""A report of two trainings for programs, as plain values, and for people, as sentences and the rows of a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from effnet.frameworks import TITLES
+from effnet.parity_engine.run import Side
+from effnet.parity_engine.training import TrainingReport
+from effnet.parity_engine.training_compare import Kind, StepComparison
+from effnet.plain import plain
+
+COLUMNS = (
+    "step",
+    "learning rate",
+    "loss of a",
+    "loss of b",
+    *(f"{kind.value} {precision}" for kind in Kind for precision in ("64", "32")),
+    "",
+)
+
+
+def document(report: TrainingReport) -> dict[str, Any]:
+    """The whole report for JSON: the verdict first, then every step."""
+    return {"agrees": report.agrees, **plain(report)}
+
+
+def heading(report: TrainingReport) -> list[str]:
+    """What was compared, in sentences."""
+    notes = (*report.a.notes, *report.b.notes, *report.notes)
+    return [
+        f"A  {_side(report.a)}",
+        f"B  {_side(report.b)}",
+        f"input  {report.input}, on {report.device}; {len(report.sites)} layers drop values, by the same masks",
+        *(f"note  {note}" for note in dict.fromkeys(notes)),
+    ]
+
+
+def rows(report: TrainingReport) -> list[tuple[str, ...]]:
+    """The table under `COLUMNS`: for each step the largest difference of each kind in float64 and in float32."""
+    return [_row(step) for step in report.steps]
+
+
+def verdict(report: TrainingReport) -> list[str]:
+    """The result in sentences."""
+    lines: list[str] = []
+    found = report.difference
+    allowed = f"{report.limit:g} of each tensor's largest value in float64"
+    if report.agrees:
+        lines.append(f"The same: in {len(report.steps)} steps everything agrees within {allowed}.")
+    elif found is not None:
+        lines.append(
+            f"Different: beyond {allowed}, first at step {found.step}: {found.kind.value} {found.tensor}, "
+            f"{found.relative:.1e} apart."
+        )
+    else:
+        lines.append("Different: the networks drop values otherwise.")
+    lines += [f"cause  {cause.side}, {cause.tensor}: {cause.explanation}" for cause in report.causes]
+    if not report.agrees and not report.causes:
+        lines.append("None of the known mistakes explains it.")
+    return lines
+
+
+def _row(step: StepComparison) -> tuple[str, ...]:
+    cells = [str(step.step), f"{step.learning_rate:.4g}", f"{step.loss_a:.6f}", f"{step.loss_b:.6f}"]
+    for kind in Kind:
+        found = step.kinds.get(kind)
+        cells += ["-", "-"] if found is None else [f"{found.float64:.1e}", f"{found.float32:.1e}"]
+    first = next((found.first for found in step.kinds.values() if found.first is not None), None)
+    return (*cells, "" if first is None else f"differs: {first}")
+
+
+def _side(side: Side) -> str:
+    return f"{side.name}: {side.network} ({side.format or 'in memory'}) in {TITLES[side.backend]}"

@@ -164,7 +164,7 @@ def parity(
         b_backend=b_backend,
         inputs=given,
         device=device,
-        limits=Limits(float64=1e-11 if float64_limit is None else float64_limit, float32=float32_limit),
+        limits=Limits(float64=float64_limit, float32=float32_limit),
         isolation=isolate,
         a_python=a_python,
         b_python=b_python,

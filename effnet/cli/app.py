@@ -20,6 +20,7 @@ _COMMANDS = {
     "parity": "parity",
     "diff": "diff",
     "verify": "verify",
+    "conformance": "conformance",
 }
 """Names of the commands and of their functions, each in the module of the command's name."""
 

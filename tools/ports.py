@@ -1,0 +1,246 @@
+"""Measure published ports against the official network and write docs/ports.md.
+
+    ./tools/test tests/tools    # once: makes both environments
+    .venv/bin/python tools/ports.py
+
+Each library's own model loads a B0 (V2-B0, Lite0) with lively random weights that the converter wrote in its names, and
+computes logits in float64; what the official definition gives there (effnet_tf, which the tests hold to the official
+code's own results) is the truth.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from converters import DifferentSemantics, convert, save_state  # noqa: E402
+from effnet.backends import Network, runner  # noqa: E402
+from effnet.choices import Backend, Device, Precision  # noqa: E402
+from effnet_core import NetworkSpec, resolve  # noqa: E402
+from tests.foreign.judge import BESIDE_US, ENVIRONMENT, Judge, Made  # noqa: E402
+from tests.foreign.judge import Network as Asked  # noqa: E402
+from tests.lively import lively_state  # noqa: E402
+
+SIZES = ((224, 224), (225, 225), (240, 331))
+"""Nominal, odd, not square. At 225 all grids of a network are odd, and symmetric padding is the same as SAME."""
+RIGHT = {"float64": 1e-11, "float32": 1e-3}
+"""Float32 rounding is amplified by deep networks with random weights."""
+CLASSES = 1000
+
+
+BEFORE = """# Published ports against the official network
+
+How far each library's result is from what the official definition gives, both in float64, as a part of the largest
+value, with the same random weights, at the nominal size and at others (height x width). Bold is no rounding: the
+network is another one there. Weights trained with one of the two and run in the other lose accuracy without a word.
+
+Measured by `.venv/bin/python tools/ports.py`, which wrote this page, with {releases}.
+"""
+AFTER = """
+At 225 x 225 every grid inside a network is odd, and symmetric padding does the same as TensorFlow's SAME. `nominal` is
+efficientnet_pytorch as its `from_name` makes it, with the padding for the nominal image size built in; the row above it
+is made with `image_size=None`. KerasHub is compared at its pooled features and in float32, the only type in which Keras
+on PyTorch computes its normalisations. keras.applications normalises inside and gets pixels.
+[matrix.md](matrix.md) says what each library's own network does with padding and epsilon.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Port:
+    """One row of the table."""
+
+    library: str
+    """As `tests/foreign/judge.py` calls it."""
+    model: str
+    """The library's name of the network."""
+    variant: str
+    dialect: str
+    pixels: bool = False
+    """Whether the model normalises by itself and takes 0..255."""
+    features: bool = False
+    """Whether it is compared at its pooled features."""
+    dtype: str = "float64"
+
+
+ENDINGS = {
+    "keras-applications": ".h5",
+    "keras-applications-v2": ".h5",
+    "keras-hub": ".weights.h5",
+    "timm": ".safetensors",
+    "timm-symmetric": ".safetensors",
+    "torchvision": ".pth",
+    "efficientnet-pytorch": ".pth",
+    "huggingface": "",
+}
+"""Of the file in each naming; a folder as on the Hugging Face hub has none."""
+
+PORTS = (
+    Port(library="keras.applications", model="EfficientNetB0", variant="b0", dialect="keras-applications", pixels=True),
+    Port(
+        library="keras.applications",
+        model="EfficientNetV2B0",
+        variant="v2-b0",
+        dialect="keras-applications-v2",
+        pixels=True,
+    ),
+    Port(library="timm", model="tf_efficientnet_b0", variant="b0", dialect="timm"),
+    Port(library="timm", model="efficientnet_b0", variant="b0", dialect="timm-symmetric"),
+    Port(library="timm", model="tf_efficientnet_lite0", variant="lite0", dialect="timm"),
+    Port(library="timm", model="tf_efficientnet_es", variant="edgetpu-S", dialect="timm"),
+    Port(library="timm", model="tf_efficientnet_cc_b0_4e", variant="condconv-b0-4e", dialect="timm"),
+    Port(library="timm", model="tf_efficientnetv2_b0", variant="v2-b0", dialect="timm"),
+    Port(library="torchvision", model="efficientnet_b0", variant="b0", dialect="torchvision"),
+    Port(library="torchvision", model="efficientnet_v2_s", variant="v2-s", dialect="torchvision"),
+    Port(library="transformers", model="b0", variant="b0", dialect="huggingface"),
+    Port(
+        library="keras_hub",
+        model="efficientnet_b0 backbone",
+        variant="b0",
+        dialect="keras-hub",
+        features=True,
+        dtype="float32",
+    ),
+    Port(library="efficientnet_pytorch", model="efficientnet-b0", variant="b0", dialect="efficientnet-pytorch"),
+    Port(library="efficientnet_pytorch", model="efficientnet-b0 nominal", variant="b0", dialect="efficientnet-pytorch"),
+    Port(library="efficientnet_pytorch", model="efficientnet-lite0", variant="lite0", dialect="efficientnet-pytorch"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """A network with lively weights and what it computes in float64."""
+
+    spec: NetworkSpec
+    images: dict[str, NDArray[np.float32]]
+    """Normalised, by size."""
+    logits: dict[str, NDArray[np.float64]]
+    pooled: dict[str, NDArray[np.float64]]
+    path: Path
+
+
+@cache
+def truth(variant: str, folder: Path) -> Truth:
+    """The official network of that name; every port of it gets the same weights and images."""
+    spec = resolve(variant, num_classes=CLASSES)
+    state = lively_state(spec, seed=1)
+    random = np.random.default_rng(2)
+    images = {f"{h}x{w}": random.standard_normal((1, h, w, 3)).astype(np.float32) for h, w in SIZES}
+    with runner(
+        Network(spec=spec, state=state, name=variant),
+        endpoints=("pooled", "logits"),
+        backend=Backend.TF,
+        precision=Precision.FLOAT64,
+        device=Device.CPU,
+    ) as run:
+        found = {size: run(array) for size, array in images.items()}
+    path = folder / f"{variant}.safetensors"
+    save_state(path, spec, state, sync=False)
+    return Truth(
+        spec=spec,
+        images=images,
+        logits={size: outputs["logits"] for size, outputs in found.items()},
+        pooled={size: outputs["pooled"] for size, outputs in found.items()},
+        path=path,
+    )
+
+
+def errors(port: Port, folder: Path) -> dict[str, float]:
+    """By size: the largest difference from float64 as a part of the largest value."""
+    given = truth(port.variant, folder)
+    place = Path(tempfile.mkdtemp(dir=folder))
+    images = {size: as_taken(port, given.spec, array) for size, array in given.images.items()}
+    np.savez(place / "images.npz", **images)
+    asked = Made(
+        network=Asked(name=port.model, classes=CLASSES),
+        files={},
+        images_path=place / "images.npz",
+        images=images,
+        logits={f"{size}/{port.dtype}": np.empty(0) for size in images},
+    )
+    python = Path(sys.executable) if port.library in BESIDE_US else ENVIRONMENT / "bin" / "python"
+    judge = Judge(port.library, python=python, folder=place)
+    try:
+        found = judge.logits(written(port, given.path, place), like=asked)
+    finally:
+        judge.close()
+    expected = given.pooled if port.features else given.logits
+    return {
+        size: float(np.abs(found[f"{size}/{port.dtype}"] - right).max() / np.abs(right).max())
+        for size, right in expected.items()
+    }
+
+
+def as_taken(port: Port, spec: NetworkSpec, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Normalised images, or the pixels that become them."""
+    if not port.pixels:
+        return images
+    prepared = spec.preprocessing
+    return (images * np.array(prepared.scale) + np.array(prepared.mean)).astype(np.float32)
+
+
+def written(port: Port, source: Path, folder: Path) -> Path:
+    """The weights in the library's names; where its own network pads otherwise, all the same."""
+    target = folder / f"network{ENDINGS[port.dialect]}"
+    to_format = None if ENDINGS[port.dialect] else "hf-folder"
+    try:
+        convert(source, target, to=port.dialect, to_format=to_format, sync=False)
+    except DifferentSemantics:
+        convert(source, target, to=port.dialect, to_format=to_format, sync=False, accept_different_logits=True)
+    return target if ENDINGS[port.dialect] else target / "model.safetensors"
+
+
+def releases() -> Iterator[str]:
+    """The libraries with their releases, from both lists of requirements."""
+    pinned = (ROOT / "constraints.txt").read_text() + (ROOT / "constraints-foreign.txt").read_text()
+    wanted = (
+        "keras",
+        "timm",
+        "torchvision",
+        "transformers",
+        "keras-hub",
+        "efficientnet_pytorch",
+        "efficientnet-lite-pytorch",
+    )
+    for line in pinned.splitlines():
+        name, _, version = line.partition("==")
+        if name in wanted:
+            yield f"{name} {version}"
+
+
+def document(rows: list[tuple[Port, dict[str, float]]]) -> str:
+    """The page."""
+    sizes = [f"{height} x {width}" for height, width in SIZES]
+    lines = [
+        BEFORE.format(releases=", ".join(sorted(set(releases())))),
+        f"| library | its network | official network | {' | '.join(sizes)} |",
+        f"| --- | --- | --- | {' | '.join('---' for _ in sizes)} |",
+    ]
+    for port, found in rows:
+        cells = [f"**{error:.1e}**" if not error <= RIGHT[port.dtype] else f"{error:.1e}" for error in found.values()]
+        lines.append(f"| {port.library} | {port.model} | {resolve(port.variant).name} | {' | '.join(cells)} |")
+    lines.append(AFTER)
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure every port and write the page."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = []
+        for port in PORTS:
+            rows.append((port, errors(port, Path(folder))))
+            print(port.library, port.model, *(f"{error:.1e}" for error in rows[-1][1].values()), flush=True)
+    (ROOT / "docs" / "ports.md").write_text(document(rows), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

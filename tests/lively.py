@@ -41,3 +41,31 @@ def _values(item: Parameter, random: np.random.Generator) -> NDArray[Any]:
             return random.uniform(0.4, 1.2, item.shape)
         case Role.BIAS | Role.BETA | Role.MEAN:
             return random.normal(0, 0.2, item.shape)
+
+
+def settled_state(spec: NetworkSpec, *, seed: int = 0, side: int = 96) -> dict[str, NDArray[np.float32]]:
+    """The same with the statistics of a batch, a little shaken: what whole networks need to be well-conditioned.
+
+    With statistics that have nothing to do with the activations, a deep network amplifies rounding ten thousand times.
+    """
+    import torch  # noqa: PLC0415  # the others here need no framework
+
+    from effnet_torch import create_model, read_state  # noqa: PLC0415
+
+    random = np.random.default_rng(seed)
+    model = create_model(spec, lively_state(spec, seed=seed), drop_connect_rate=0.0, dropout_rate=0.0).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d):
+            module.momentum = 1.0
+    batch = images(4, side, side, channels=spec.stem.in_channels, seed=seed + 1)
+    with torch.no_grad():
+        model(torch.from_numpy(batch).permute(0, 3, 1, 2))  # (N, H, W, C) -> (N, C, H, W)
+    state = read_state(model, spec)
+    for name, array in state.items():
+        if name.endswith(".variance"):
+            # A channel that hardly varied in the batch would have its rounding divided by next to nothing.
+            state[name] = (array * random.uniform(0.8, 1.25, array.shape) + 0.2 * array.mean()).astype(np.float32)
+        elif name.endswith(".mean"):
+            shake = 0.1 * np.sqrt(state[f"{name.removesuffix('mean')}variance"]) * random.standard_normal(array.shape)
+            state[name] = (array + shake).astype(np.float32)
+    return state

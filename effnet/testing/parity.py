@@ -18,6 +18,9 @@ from effnet.testing.sides import IMAGE_AXES, Array, Recorded, Side, side_of
 Names = Mapping[str, str] | Sequence[tuple[str, str]]
 _BATCH_AND_MORE = 2
 
+_ALONE = {Precision.FLOAT32: 1e-5, Precision.FLOAT64: 1e-11}
+"""Allowed where one precision is compared alone, which leaves no measure of rounding: a part of the largest value."""
+
 
 def assert_parity(
     a: Any,
@@ -44,8 +47,9 @@ def assert_parity(
 
     Float64 decides whether two results are the same function, and float32 has to agree but for rounding, as in
     `effnet.parity`. `tolerance` allows more: a part of the largest value of each result, for both precisions or as
-    `Limits`. `precision` compares in one alone, for models that cannot be converted. The models are copied: their
-    weights, modes and types, and random numbers stay as they are.
+    `Limits`. `precision` compares in one alone, for models that cannot be converted; without a measure of its rounding
+    1e-5 is allowed in float32 and 1e-11 in float64. The models are copied: their weights, modes and types, and random
+    numbers stay as they are.
 
     Raises `ParityError`, an AssertionError with the table around the first difference; `UnusableModel`,
     `IncomparableNetworks` for results that do not fit each other, `InputError`, `InvalidOption`, `DeviceUnavailable`
@@ -155,6 +159,9 @@ def _limits(tolerance: Limits | float | None, precisions: tuple[Precision, ...])
     limits = Limits() if tolerance is None else tolerance
     if not isinstance(limits, Limits):
         limits = Limits(float64=limits, float32=limits)
-    if precisions == (Precision.FLOAT32,):
-        return Limits(float64=limits.float32, float32=limits.float32)
-    return Limits(float64=limits.float64, float32=limits.float64) if len(precisions) == 1 else limits
+    if len(precisions) > 1:
+        return limits
+    only = next(iter(precisions))
+    named = limits.float32 if only is Precision.FLOAT32 else limits.float64
+    one = _ALONE[only] if named is None else named
+    return Limits(float64=one, float32=one)

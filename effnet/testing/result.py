@@ -74,10 +74,9 @@ class ParityResult:
         return (">" if is_first else "", layer.name, shape, *distances, *own, "; ".join(remarks))
 
     def _advice(self, layer: LayerComparison, *, is_first: bool) -> list[str]:
-        limits = self.comparison.limits
         if layer.float64.max_abs != layer.float64.max_abs or layer.float32.max_abs != layer.float32.max_abs:
             return ["It holds NaN or Inf: look at the weights and at the input."]
-        if layer.float64.relative <= limits.float64:
+        if layer.agrees64:
             return [
                 f"In float64 it agrees, so that what is left is rounding in float32: {layer.float32.relative:.1e} "
                 f"apart, and from their own float64 results {layer.own_a.relative:.1e} and {layer.own_b.relative:.1e}. "

@@ -89,6 +89,13 @@ def test_an_explicit_tolerance_and_precision():
     assert_parity(keras_model(), other, inputs=INPUT, precision="float32", tolerance=1e-3)
 
 
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_one_precision_alone(precision):
+    assert_parity(keras_model(), torch_model(), inputs=INPUT, precision=precision)
+    with pytest.raises(ParityError, match=f"compared in {precision}\n"):
+        assert_parity(keras_model(), torch_model(epsilon=1e-5), inputs=INPUT, precision=precision)
+
+
 def test_rounding_alone_is_told_from_a_difference():
     with pytest.raises(ParityError, match=r"In float64 it agrees.*Limits\(float32"):
         assert_parity(keras_model(), torch_model(), inputs=INPUT, tolerance=Limits(float64=1e-11, float32=0))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from effnet.choices import Backend
+from effnet.backends import device_of
+from effnet.choices import Backend, Device
 from effnet.frameworks import import_frameworks
 from effnet_core import NetworkSpec, Padding, reductions, resolve
 from tests.lively import images, lively_state
@@ -24,18 +25,20 @@ def narrow(name: str) -> NetworkSpec:
     return resolve(name, width=0.13, depth=0.3, num_classes=10)
 
 
-def of_keras(spec: NetworkSpec) -> Features:
+def of_keras(spec: NetworkSpec, device: str = "cpu") -> Features:
     build = import_module("effnet_tf").create_model
-    model = build(spec, lively_state(spec), include_top=False, endpoints=list(reductions(spec)), dtype="float64")
-    return {name: np.asarray(value) for name, value in model(X, training=False).items()}
+    with device_of(Backend.TF, Device(device)):
+        model = build(spec, lively_state(spec), include_top=False, endpoints=list(reductions(spec)), dtype="float64")
+        return {name: np.asarray(value) for name, value in model(X, training=False).items()}
 
 
-def of_torch(spec: NetworkSpec) -> Features:
+def of_torch(spec: NetworkSpec, device: str = "cpu") -> Features:
     build, torch = import_module("effnet_torch").create_model, import_module("torch")
-    model = build(spec, lively_state(spec), include_top=False, endpoints=list(reductions(spec)), dtype="float64")
+    options = {"endpoints": list(reductions(spec)), "dtype": "float64", "device": device}
+    model = build(spec, lively_state(spec), include_top=False, **options)
     with torch.no_grad():
-        values = model.eval()(torch.from_numpy(X).permute(0, 3, 1, 2))  # (N, H, W, C) -> (N, C, H, W)
-    return {name: value.permute(0, 2, 3, 1).numpy() for name, value in values.items()}
+        values = model.eval()(torch.from_numpy(X).to(device).permute(0, 3, 1, 2))  # (N, H, W, C) -> (N, C, H, W)
+    return {name: value.permute(0, 2, 3, 1).cpu().numpy() for name, value in values.items()}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,9 +52,9 @@ def apart(found: Features, expected: Features) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_features_at_every_halving(name: str) -> None:
+def test_features_at_every_halving(name: str, device: str) -> None:
     spec = narrow(name)
-    keras, torch = of_keras(spec), of_torch(spec)
+    keras, torch = of_keras(spec, device), of_torch(spec, device)
     assert list(keras) == list(torch) == [f"reduction_{number}" for number in range(1, 6)]
     assert [array.shape[1:3] for array in keras.values()] == [(33, 25), (17, 13), (9, 7), (5, 4), (3, 2)]
     assert all(array.std() > 0.05 for array in keras.values())

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from effnet.choices import Backend
+from effnet.backends import device_of
+from effnet.choices import Backend, Device
 from effnet.frameworks import import_frameworks
 from effnet_core import (
     Activation,
@@ -38,19 +39,20 @@ def _frameworks() -> None:
     import_module("torch").set_num_threads(1)  # narrow networks lose more by waiting for threads than they gain
 
 
-def of_keras(spec: NetworkSpec, **options: Any) -> Values:
+def of_keras(spec: NetworkSpec, device: str = "cpu") -> Values:
     create = import_module("effnet_tf").create_model
-    model = create(spec, lively_state(spec), endpoints=endpoints(spec), dtype="float64", **options)
-    return {name: np.asarray(value) for name, value in model(X, training=False).items()}
+    with device_of(Backend.TF, Device(device)):
+        model = create(spec, lively_state(spec), endpoints=endpoints(spec), dtype="float64")
+        return {name: np.asarray(value) for name, value in model(X, training=False).items()}
 
 
-def of_torch(spec: NetworkSpec, **options: Any) -> Values:
+def of_torch(spec: NetworkSpec, device: str = "cpu") -> Values:
     torch: Any = import_module("torch")
     create = import_module("effnet_torch").create_model
-    model = create(spec, lively_state(spec), endpoints=endpoints(spec), dtype="float64", **options).eval()
+    model = create(spec, lively_state(spec), endpoints=endpoints(spec), dtype="float64", device=device).eval()
     with torch.no_grad():
-        values = model(torch.from_numpy(X).permute(0, 3, 1, 2))  # (N, H, W, C) -> (N, C, H, W)
-    return {name: nhwc(value) for name, value in values.items()}
+        values = model(torch.from_numpy(X).to(device).permute(0, 3, 1, 2))  # (N, H, W, C) -> (N, C, H, W)
+    return {name: nhwc(value.cpu()) for name, value in values.items()}
 
 
 def nhwc(tensor: Any) -> NDArray[np.float64]:
@@ -73,19 +75,19 @@ def apart(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(np.abs(a - b).max() / np.abs(b).max())
 
 
-def test_hidden_layers() -> None:
-    keras, torch = of_keras(HIDDEN), of_torch(HIDDEN)
+def test_hidden_layers(device: str) -> None:
+    keras, torch = of_keras(HIDDEN, device), of_torch(HIDDEN, device)
     assert list(keras) == list(torch) == list(endpoints(HIDDEN))
     assert list(keras)[-7:] == [*(f"hidden.{index}" for index in range(6)), "logits"]
     assert all(value.std() > 0.01 for value in keras.values())
     assert {name: error for name in keras if not (error := apart(torch[name], keras[name])) < 1e-12} == {}
 
 
-def test_every_activation() -> None:
+def test_every_activation(device: str) -> None:
     layers = [HiddenDense(in_channels=9, out_channels=9, activation=activation) for activation in Activation]
     first = HiddenDense(in_channels=CLASSIFIER.in_channels, out_channels=9, activation=None)
     spec = replace(short(), classifier=replace(CLASSIFIER, in_channels=9, hidden=(first, *layers)))
-    keras, torch = of_keras(spec), of_torch(spec)
+    keras, torch = of_keras(spec, device), of_torch(spec, device)
     assert {name: error for name in keras if not (error := apart(torch[name], keras[name])) < 1e-12} == {}
 
 
@@ -104,9 +106,9 @@ def test_every_part_of_a_hidden_layer_acts(run: Callable[[NetworkSpec], Values])
         assert apart(run(changed)["logits"], logits) > 1e-6
 
 
-def test_maximum_pooling() -> None:
+def test_maximum_pooling(device: str) -> None:
     spec = with_hidden(short(), pooling=Pooling.MAX)
-    keras, torch = of_keras(spec), of_torch(spec)
+    keras, torch = of_keras(spec, device), of_torch(spec, device)
     assert np.array_equal(keras["pooled"], keras["head"].max((1, 2)))
     assert apart(torch["logits"], keras["logits"]) < 1e-12
 

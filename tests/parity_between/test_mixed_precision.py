@@ -42,15 +42,6 @@ def network() -> Network:
     return Network(spec=spec, state=settled_state(spec, seed=1), name="narrow")
 
 
-@pytest.fixture(params=["cpu", "cuda"])
-def device(request: pytest.FixtureRequest) -> str:
-    import torch  # noqa: PLC0415
-
-    if request.param == "cuda" and not torch.cuda.is_available():
-        pytest.skip("PyTorch sees no CUDA device on this machine")
-    return request.param
-
-
 def _logits(network: Network, batch: np.ndarray, backend: Backend, precision: Precision) -> np.ndarray:
     with runner(network, endpoints=["logits"], backend=backend, precision=precision, device=Device.CPU) as run:
         return run(batch)["logits"]

@@ -10,6 +10,7 @@ from effnet.errors import DeviceUnavailable, InexactNetwork, InputError
 from effnet.parity_engine.compare import Remark
 from effnet.parity_engine.grid import Grid
 from effnet_core import CheckpointMismatch, InvalidOption, layers, parameters, resolve
+from tests.devices import DEVICES, available
 from tests.faults import FAULTS, SPEC, STATE
 from tests.lively import images, lively_state
 
@@ -40,14 +41,9 @@ def in_torch(b, **options):
     return exact_parity(BASE, b, a_backend="torch", b_backend="torch", **options)
 
 
-@pytest.fixture(params=["cpu", "cuda"])
+@pytest.fixture(params=DEVICES)
 def device(request):
-    if request.param == "cuda":
-        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-        tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-        if not (torch.cuda.is_available() and tf.config.list_physical_devices("GPU")):
-            pytest.skip("PyTorch and TensorFlow see no CUDA device on this machine")
-    return request.param
+    return available(request.param)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

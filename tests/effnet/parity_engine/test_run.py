@@ -8,6 +8,7 @@ from effnet.errors import DeviceUnavailable, IncomparableNetworks, InputError
 from effnet.parity_engine.compare import Remark
 from effnet_core import InvalidOption, Norm, Padding, resolve
 from tests import oracle
+from tests.devices import DEVICES, available
 from tests.lively import images, lively_state
 
 SPEC = resolve("b0", width=0.13, depth=0.35, num_classes=10)  # ten blocks
@@ -113,10 +114,11 @@ def test_cuda_is_refused_where_there_is_none():
         compared(BASE, device="cuda")
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("folder", "size"), [("efficientnet-b0", "64x64"), ("efficientnet-lite0", "65x49")])
-def test_the_official_checkpoints_agree_between_the_frameworks(folder, size):
+def test_the_official_checkpoints_agree_between_the_frameworks(folder, size, device):
     path = oracle.FOLDER / folder
-    report = parity(path, path, b_backend="torch", inputs=[path / f"input_{size}.npy"])
+    report = parity(path, path, b_backend="torch", inputs=[path / f"input_{size}.npy"], device=available(device))
     assert (report.a.backend, report.b.backend) == ("tf", "torch")
     assert report.agrees
     assert not any(layer.remarks for layer in report.comparison.layers)

@@ -1,4 +1,9 @@
-"""The globals that a pickle may name. None of them is ever imported or called: each stands for what it would build."""
+"""The globals that a pickle may name. None of them is ever imported or called: each stands for what it would build.
+
+Training programs keep objects of their own classes beside the tensors (options, scores, paths). Those become
+placeholders without content. What builds tensors is in the table, what runs commands is refused by name: neither is
+needed for safety, since nothing is called, but a file that asks for a command should not pass without a word.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +32,10 @@ class Kind(Enum):
     """Names a storage's dtype; never called."""
     DTYPE = auto()
     """Names a dtype; never called."""
+    NAMESPACE = auto()
+    """An object that is nothing but its attributes."""
     OTHER = auto()
-    """Something harmless that is no tensor."""
+    """Something that is no tensor, whatever it is: nothing is built of it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +61,29 @@ _NAMED = {
     "_codecs.encode": Kind.OTHER,
     "collections.Counter": Kind.OTHER,
     "collections.defaultdict": Kind.OTHER,
+    "collections.deque": Kind.OTHER,
+    "argparse.Namespace": Kind.NAMESPACE,
+    "types.SimpleNamespace": Kind.NAMESPACE,
 }
-_BUILTINS = ("set", "frozenset", "complex", "bytearray", "dict", "list", "int", "float")
+_BUILTINS = (
+    *("set", "frozenset", "complex", "bytearray", "dict", "list", "int", "float"),
+    *("range", "slice", "tuple", "str", "bytes", "bool"),
+)
+_REFUSED = frozenset(
+    {
+        *("__builtin__", "_pickle", "_posixsubprocess", "asyncio", "builtins", "bdb", "cPickle", "cloudpickle"),
+        *("code", "codeop", "collections", "commands", "concurrent", "copy_reg", "copyreg", "ctypes"),
+        *("dill", "functools", "gc", "imp", "importlib", "inspect", "io", "joblib"),
+        *("marshal", "multiprocessing", "nt", "operator", "os", "pdb", "pickle", "pip"),
+        *("platform", "popen2", "posix", "pty", "pydoc", "requests", "runpy", "shelve"),
+        *("shutil", "signal", "site", "socket", "subprocess", "sys", "tempfile", "threading"),
+        *("timeit", "torch", "types", "urllib", "webbrowser", "zipimport"),
+    }
+)
+"""Packages of which only what the table has is allowed: they run code or, as torch, build tensors."""
+_HARMLESS_PARTS = ("torch.nn.modules.", "torch.optim.", "torch.torch_version.")
+"""Where in those packages there are only classes of objects that are no tensors."""
+_LONGEST_NAME = 200
 _PLAIN_DTYPES: Mapping[str, np.dtype[Any]] = {
     "float32": np.dtype("<f4"),
     "float64": np.dtype("<f8"),
@@ -90,3 +118,15 @@ def _table() -> dict[str, Global]:
 
 
 GLOBALS: Mapping[str, Global] = _table()
+
+
+def placeholder(module: str, name: str) -> Global | None:
+    """What stands for a global that is not in the table; None for one that is refused."""
+    full, last = f"{module}.{name}", name.rpartition(".")[2]
+    # A method of a class (`Path.touch`) is no class, whose objects alone a program keeps.
+    is_method = "." in name and not last[:1].isupper()
+    if not module or not last or is_method or len(full) > _LONGEST_NAME:
+        return None
+    if module.partition(".")[0] in _REFUSED and not full.startswith(_HARMLESS_PARTS):
+        return None
+    return Global(name=full, kind=Kind.OTHER)

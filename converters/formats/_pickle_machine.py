@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import cast
 
 from converters.errors import UnsupportedFile
-from converters.formats._pickle_globals import GLOBALS, Global
-from converters.formats._pickle_values import Broken, Opaque, build, items, storage_of
+from converters.formats._pickle_globals import GLOBALS, Global, placeholder
+from converters.formats._pickle_values import Broken, Namespace, Opaque, build, storage_of
 from converters.formats._torch_types import TensorView
 
 RESAVE = "Load it in the program that made it, and save `model.state_dict()` alone with torch.save or as safetensors."
+_MOST_PLACEHOLDERS = 1_000
+"""Classes of objects beside the tensors; a training program has a few dozen."""
+_LONGEST_PART = 1_000
 
 
 class PickleMachine:
@@ -26,6 +29,7 @@ class PickleMachine:
         self._stack: list[object] = []
         self._marks: list[list[object]] = []
         self._memo: dict[int, object] = {}
+        self._placeholders: dict[tuple[str, str], Global] = {}
 
     # Reading
 
@@ -93,27 +97,36 @@ class PickleMachine:
     # Values
 
     def push_global(self, module: object, name: object) -> None:
-        """Push an allowed global. Raises `UnsupportedFile` for any other."""
+        """Push a global, or what stands for it. Raises `UnsupportedFile` for one that is refused."""
         if not isinstance(module, str) or not isinstance(name, str):
             raise Broken("a global without a name")
-        found = GLOBALS.get(f"{module}.{name}")
+        # Cut first: long names, kept in the memo and joined again and again, would fill the memory.
+        module, name = module[:_LONGEST_PART], name[:_LONGEST_PART]
+        self._stack.append(GLOBALS.get(f"{module}.{name}") or self._placeholder(module, name))
+
+    def _placeholder(self, module: str, name: str) -> Global:
+        found = self._placeholders.get((module, name)) or placeholder(module, name)
         if found is None:
             shown = f"{module}.{name}"[:120]
             raise UnsupportedFile(
                 f"{self.where}: the pickle needs {shown!r}, which no state dict needs; it was neither imported nor "
                 f"executed. {RESAVE}"
             )
-        self._stack.append(found)
+        self._placeholders[module, name] = found
+        if len(self._placeholders) > _MOST_PLACEHOLDERS:
+            raise UnsupportedFile(f"{self.where}: objects of more than {_MOST_PLACEHOLDERS} classes. {RESAVE}")
+        return found
 
     def set_items(self, pairs: list[object]) -> None:
         """Put keys and values, in turn, into the mapping on top of the stack."""
         target = self._stack[-1]
-        if isinstance(target, Opaque):
+        if isinstance(target, Opaque | Namespace):
             return
         if not isinstance(target, dict) or len(pairs) % 2:
             raise Broken("items for what is no mapping")
         mapping = cast("dict[object, object]", target)
-        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+        for given, value in zip(pairs[::2], pairs[1::2], strict=True):
+            key = f"<{given.name}>" if isinstance(given, Global | Opaque) else given
             if not _is_key(key):
                 raise UnsupportedFile(f"{self.where}: a mapping has a key that is no text or small integer. {RESAVE}")
             mapping[key] = value
@@ -123,13 +136,16 @@ class PickleMachine:
         target = self._stack[-1]
         if isinstance(target, list):
             cast("list[object]", target).extend(values)
-        elif not isinstance(target, Opaque):
+        elif not isinstance(target, Opaque | Namespace):
             raise Broken("values for what is no list")
 
     def add_state(self) -> None:
-        """Drop the attributes of an object: no object here has any that matter."""
-        self._stack.pop()
-        if not isinstance(self._stack[-1], dict | Opaque | TensorView):
+        """Drop the attributes of an object, unless it is nothing else."""
+        state, target = self._stack.pop(), self._stack[-1]
+        if isinstance(target, Namespace):
+            if isinstance(state, dict):
+                target.attributes = cast("dict[object, object]", state)
+        elif not isinstance(target, dict | Opaque | TensorView):
             raise Broken("attributes for what has none")
 
     def push_storage(self) -> None:
@@ -141,7 +157,7 @@ class PickleMachine:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, Global):
             raise Broken("a call of what cannot be called")
-        self._stack.append(build(function, items(arguments)))
+        self._stack.append(build(function, arguments))
 
 
 def _is_key(value: object) -> bool:

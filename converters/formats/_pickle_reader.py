@@ -22,9 +22,9 @@ _STOP = ord(".")
 def load_state(data: bytes, *, where: str) -> object:
     """The value of a pickle.
 
-    Dicts, lists, tuples, numbers and text become themselves, tensors become `TensorView`, whatever else is allowed
-    becomes `Opaque`. Raises `FormatError` for a damaged or hostile pickle, `UnsupportedFile` for one that needs globals
-    or instructions that are not allowed.
+    Dicts, lists, tuples, numbers and text become themselves, tensors become `TensorView`, namespaces `Namespace`,
+    objects of any other class `Opaque`. Raises `FormatError` for a damaged or hostile pickle, `UnsupportedFile` for one
+    that needs globals or instructions that are not allowed.
     """
     machine = PickleMachine(data, where=where)
     try:

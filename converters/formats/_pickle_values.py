@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,9 +21,18 @@ class Broken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A harmless value that is no tensor and is not built."""
+    """A value that is no tensor and is not built."""
 
     name: str
+    """Of its class, or of what would have made it."""
+
+
+@dataclass(slots=True)
+class Namespace:
+    """An object that is nothing but its attributes."""
+
+    name: str
+    attributes: Mapping[object, object]
 
 
 def items(value: object) -> list[object]:
@@ -43,12 +53,13 @@ def storage_of(identifier: object) -> Storage:
     raise Broken("a persistent identifier that names no storage")
 
 
-def build(function: Global, arguments: list[object]) -> object:
-    """What a call of the global gives."""
+def build(function: Global, given: object) -> object:
+    """What a call of the global with these arguments gives."""
     if function.kind is Kind.OTHER:
         return Opaque(function.name)
-    if function.kind is Kind.MAPPING and not arguments:
-        return {}
+    arguments = items(given)
+    if function.kind in (Kind.MAPPING, Kind.NAMESPACE) and not arguments:
+        return {} if function.kind is Kind.MAPPING else Namespace(function.name, {})
     if function.kind is Kind.SIZE and len(arguments) == 1:
         return tuple(items(arguments[0]))
     if function.kind is Kind.PARAMETER and arguments and isinstance(arguments[0], TensorView):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar, cast
 
 from converters.errors import UnsupportedFile, counted
+from converters.formats._pickle_values import Namespace, Opaque
 from converters.training_state import OPTIMISER, is_optimiser
 
 T = TypeVar("T")
@@ -20,6 +23,8 @@ AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
 """Keys under which they keep its moving averages beside it. Of the first that holds tensors these are given too, with
 the key and a full stop before their names."""
 _LONGEST_TEXT = 200
+_OPTIONS = ("args", "hyper_parameters")
+_MOST_OPTIONS, _DEEPEST_OPTIONS = 300, 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +34,8 @@ class StateDict(Generic[T]):
     tensors: Mapping[str, T]
     skipped: Mapping[str, str]
     texts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType[str, str]({}))
-    """What the checkpoint says of its network in words: its `arch`, where timm's training program wrote it."""
+    """What the checkpoint says of its network: `arch`, and as JSON objects what `args` and `hyper_parameters` hold of
+    text, numbers and such."""
 
 
 def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
@@ -60,11 +66,39 @@ def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
         found = replace(found, skipped=skipped | dict(found.skipped))
     else:
         found = _split(rest, kind, label="")
-    architecture = checkpoint.get("arch")
-    if isinstance(architecture, str):
-        found = replace(found, texts={"arch": architecture[:_LONGEST_TEXT]})
+    found = replace(found, texts=_texts(checkpoint))
     for key in averaged[:1]:
         found = _joined(found, _split(cast("dict[object, object]", checkpoint[key]), kind, label=f"{key}."), f"{key}.")
+    return found
+
+
+def _texts(checkpoint: dict[object, object]) -> dict[str, str]:
+    """What timm's training program (`arch`, `args`) and Lightning (`hyper_parameters`) say of the network."""
+    texts: dict[str, str] = {}
+    architecture = checkpoint.get("arch")
+    if isinstance(architecture, str):
+        texts["arch"] = architecture[:_LONGEST_TEXT]
+    for key in _OPTIONS:
+        if plain := _plain(checkpoint.get(key), depth=_DEEPEST_OPTIONS):
+            texts[key] = json.dumps(plain)
+    return texts
+
+
+def _plain(value: object, *, depth: int) -> dict[str, object]:
+    """What is plain data in the first entries of a mapping or namespace."""
+    held = value.attributes if isinstance(value, Namespace) else value
+    if not isinstance(held, dict):
+        return {}
+    found: dict[str, object] = {}
+    for key, item in islice(cast("dict[object, object]", held).items(), _MOST_OPTIONS):
+        if not isinstance(key, str) or len(key) > _LONGEST_TEXT:
+            continue
+        if isinstance(item, bool | float | None) or (isinstance(item, int) and abs(item) < 1 << 62):
+            found[key] = item
+        elif isinstance(item, str):
+            found[key] = item[:_LONGEST_TEXT]
+        elif isinstance(item, dict | Namespace) and depth > 1 and (inner := _plain(item, depth=depth - 1)):
+            found[key] = inner
     return found
 
 
@@ -122,4 +156,6 @@ def _describe(value: object) -> str:
     if isinstance(value, dict | list | tuple):
         values = cast("list[object]", value)
         return f"{type(values).__name__} of {len(values)} values"
+    if isinstance(value, Opaque | Namespace):
+        return f"an object of {value.name[:_LONGEST_TEXT]}"
     return type(value).__name__

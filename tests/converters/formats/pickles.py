@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import collections
+import datetime
 import functools
 import os
 import pickle
 import struct
+import types
 from collections.abc import Mapping
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -101,12 +103,36 @@ def running(canary: Path) -> Mapping[str, object]:
 
 
 def harmless_but_foreign() -> Mapping[str, object]:
-    """Objects that training programs leave in checkpoints."""
+    """Objects that training programs leave in checkpoints, by the beginning of their class's name."""
     return {
-        "argparse.Namespace": argparse.Namespace(lr=0.1),
+        "argparse.Namespace": argparse.Namespace(lr=0.1, root=PurePosixPath("/x"), seen={1, 2}),
+        "types.SimpleNamespace": types.SimpleNamespace(lr=0.1),
         "numpy": np.float64(1.5),
         "fractions.Fraction": Fraction(1, 3),
+        "pathlib": PurePosixPath("/x"),
+        "datetime.timedelta": datetime.timedelta(1),
+        "collections.deque": collections.deque([1, 2]),
     }
+
+
+def running_where_objects_are_allowed(canary: Path) -> Mapping[str, object]:
+    """Objects whose unpickling creates the file, by functions of packages whose objects are allowed."""
+    created = Runs(np.save, str(canary), 1)
+    return {
+        "a value": {"x": created},
+        "in a list": {"x": [created, (created,)]},
+        "attributes of a namespace": {"x": argparse.Namespace(model=created)},
+        "an argument": {"x": Runs(np.asarray, created)},
+        "beside options": {"hyper_parameters": {"model": created}, "args": created, "arch": created},
+        "what holds the averages": {"state_dict_ema": created, "model": created},
+    }
+
+
+def beside_a_tensor(values: Mapping[str, object], protocol: int) -> bytes:
+    """A pickle of a dict with a tensor under the name `w` and the values under theirs."""
+    whole = pickle.dumps(dict(values), protocol=protocol)
+    # The dict is finished, so that its last instruction is the end; one more item goes before that.
+    return whole[:-1] + text("w") + tensor() + b"s" + STOP
 
 
 def dumped(value: object, protocol: int) -> bytes:
@@ -142,6 +168,11 @@ BOMBS: Mapping[str, bytes] = {
     "list that holds itself": b"\x80\x02]q\x00h\x00a.",
     "long list again and again": b"\x80\x02" + _long_list_again_and_again() + b".",
     "keys with one hash": b"\x80\x02}(" + b"".join(number(i * ((1 << 61) - 1)) + b"N" for i in range(60_000)) + b"u.",
+    "classes without end": b"\x80\x02" + b"".join(b"ca\nA%d\n0" % index for index in range(200_000)) + b"N.",
+    "a long name again and again": b"\x80\x04" + text("a" * 10_000_000) + b"q\x00" + b"h\x00h\x00\x930" * 200_000,
+    "objects without end": b"\x80\x02cm\nA\nq\x00" + b"h\x00)\x81" * 300_000 + b".",
+    "namespaces in each other": b"\x80\x02cargparse\nNamespace\nq\x00}" + b"h\x00)\x81}" * 100_000 + b".",
+    "a namespace in itself": b"\x80\x02cargparse\nNamespace\n)\x81q\x00}" + text("a") + b"h\x00sb.",
     "millions of lists": b"\x80\x02" + b"]0" * 600_000 + b"N.",
 }
 
@@ -201,6 +232,25 @@ def broken() -> Mapping[str, bytes]:
         "storage count of a million bits": state(tensor(over=storage(count=1 << 2000))),
         "tensor over a number": state(tensor(over=b"K\x01")),
         "untyped without dtype": state(tensor(over=storage(kind="torch.storage.UntypedStorage", count=48))),
+        "tensor over an object": state(tensor(over=named("a.A") + b")R")),
+        "tensor over a class": state(tensor(over=named("a.A"))),
+        "tensor over a namespace": state(tensor(over=named("argparse.Namespace") + b")R")),
+        "storage class of another package": state(tensor(over=storage(kind="mytorch.FloatStorage"))),
+        "storage whose key is an object": state(
+            tensor(over=storage().replace(text("0"), named("a.A") + b")R", 1)),
+        ),
+        "size that is an object": state(tensor().replace(numbers((12,)), named("a.A") + b")R", 1)),
+        "length that is an object": state(tensor().replace(number(12) + TUPLE, named("a.A") + b")R" + TUPLE, 1)),
+        "parameter of an object": state(named("torch._utils._rebuild_parameter") + named("a.A") + b")R\x88N\x87R"),
+        "parameter of a namespace": state(
+            named("torch._utils._rebuild_parameter") + named("argparse.Namespace") + b")R\x88N\x87R"
+        ),
+        "object of another class in a tensor's place": state(named("a.A") + b")R"),
+        "namespace of tensors": b"\x80\x02" + named("argparse.Namespace") + b")R" + state(good)[2:-1] + b"b" + STOP,
+        "state dict in a namespace": b"\x80\x02}"
+        + (text("model") + named("argparse.Namespace") + b")R" + state(good)[2:-1] + b"bs" + STOP),
+        "call of an object": b"\x80\x02" + named("a.A") + b")R)R.",
+        "namespace with arguments": b"\x80\x02" + named("argparse.Namespace") + b"K\x01\x85R.",
         "parameter of a number": state(named("torch._utils._rebuild_parameter") + b"K\x01\x88N\x87R"),
         "too few arguments": state(named("torch._utils._rebuild_tensor_v2") + b")R"),
     }

@@ -51,10 +51,42 @@ def test_code_is_never_run(case: str, protocol: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("protocol", [2, 5])
 @pytest.mark.parametrize("case", pickles.harmless_but_foreign())
-def test_other_classes_are_named(case: str, protocol: int, tmp_path: Path) -> None:
-    data = pickles.dumped(pickles.harmless_but_foreign()[case], protocol)
-    with pytest.raises(UnsupportedFile, match=f"'{case}.*model.state_dict"):
-        PthReader(put(tmp_path, data))
+def test_objects_beside_the_tensors_are_left_out_by_name(case: str, protocol: int, tmp_path: Path) -> None:
+    value = pickles.harmless_but_foreign()[case]
+    data = pickles.beside_a_tensor({"x": value, "y": {"z": [value]}}, protocol)
+    path = put(tmp_path, data)
+    assert containers.same(containers.read(KIND, path), {"w": STORED})
+    with PthReader(path) as reader:
+        assert reader.skipped.keys() == {"x", "y"}
+        assert reader.skipped["x"].startswith(f"no tensor: an object of {case}")
+
+
+def test_objects_of_unknown_programs_are_left_out(tmp_path: Path) -> None:
+    """Classes that are not installed here, as callbacks and as keys; the pickle cannot be read by Python's own."""
+    odd = pickles.named("no_such_package.callbacks.Stop")
+    made = odd + b")\x81}" + pickles.text("best") + pickles.tensor() + b"sb"
+    data = b"\x80\x02}" + pickles.text("x") + made + b"s" + odd + b"Ns" + pickles.text("w") + pickles.tensor() + b"s."
+    with pytest.raises(ModuleNotFoundError):
+        pickle.loads(data)
+    path = put(tmp_path, data)
+    assert containers.same(containers.read(KIND, path), {"w": STORED})
+    with PthReader(path) as reader:
+        assert reader.skipped["x"] == "no tensor: an object of no_such_package.callbacks.Stop"
+        assert "<no_such_package.callbacks.Stop>" in reader.skipped
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("case", pickles.running_where_objects_are_allowed(Path("/nowhere")))
+def test_calls_are_never_made_where_objects_are_allowed(case: str, protocol: int, tmp_path: Path) -> None:
+    canary = tmp_path / "canary.npy"
+    values = pickles.running_where_objects_are_allowed(canary)[case]
+    path = put(tmp_path, pickles.beside_a_tensor(values, protocol))
+    assert containers.same(containers.read(KIND, path), {"w": STORED})
+    with PthReader(path) as reader:
+        assert reader.skipped.keys() == values.keys()
+    assert not canary.exists()
+    pickle.loads(pickle.dumps(values, protocol))  # the control: Python's own unpickler does make them
+    assert canary.exists()
 
 
 @pytest.mark.parametrize(
@@ -80,6 +112,10 @@ def test_other_classes_are_named(case: str, protocol: int, tmp_path: Path) -> No
         "sys.modules",
         "torch.serialization.os.system",
         "collections.namedtuple",
+        "subprocess.Popen",
+        "types.FunctionType",
+        "torch._utils._rebuild_sparse_tensor",
+        "torch._tensor._rebuild_from_type_v2",
         "torch.FloatStorage.from_file",
         ".",
     ],

@@ -21,6 +21,7 @@ from effnet_core import NetworkSpec
 
 if TYPE_CHECKING:  # not at run time: workers of other environments have none of what converting needs
     from converters import LeftOut
+    from effnet.sources import Source
 
 Array = NDArray[Any]
 Runner = Callable[[Array], dict[str, Array]]
@@ -41,6 +42,8 @@ class Network:
     """What was decided while it was read, one sentence each."""
     left_out: tuple[LeftOut, ...] = ()
     """What else the file holds, by kind."""
+    source: Source | None = field(default=None, repr=False, compare=False)
+    """The file and how it was read; None for a network in memory, and for one that was adapted."""
 
 
 @contextmanager

@@ -49,6 +49,7 @@ def read_source(source: Source, adaptation: Adaptation = NOTHING) -> Network:
             format=checkpoint.format,
             notes=(*source.notes, *checkpoint.notes),
             left_out=left_out(checkpoint.ignored),
+            source=source if adaptation == NOTHING else None,
         )
 
 

@@ -78,9 +78,12 @@ def parity(
     """Run two checkpoints on the same input and say where they part.
 
     Every intermediate result is compared in float64, which tells a difference of meaning from rounding, and in
-    float32. A TensorFlow checkpoint and a .keras file run in TensorFlow, a .pth in PyTorch, anything else as A in
-    TensorFlow and as B in PyTorch. Options about the checkpoints are for both; those with --a- or --b- are for one
-    of them and prevail.
+    float32. At the first layer that differs, the usual causes are tried out and what explains it is named: padding,
+    epsilon, activation, moving averages, input normalisation.
+
+    A TensorFlow checkpoint and a .keras file run in TensorFlow, a .pth in PyTorch, anything else as A in TensorFlow and
+    as B in PyTorch. Options about the checkpoints are for both; those with --a- or --b- are for one of them and
+    prevail.
 
     With --exact, weights and results are rounded to few bits, so that every sum is exact in float64 and no order of
     summation matters: two correct implementations then agree in every bit of every layer, in evaluation and in a batch
@@ -194,6 +197,11 @@ def _tables(found: "ParityReport", *, every_layer: bool) -> None:
     say_table(report.COLUMNS, report.rows(found.comparison, every_layer=every_layer))
     for line in report.verdict(found.comparison):
         say(line)
+    if found.diagnosis is not None:
+        say(f"Around {found.diagnosis.layer}:")
+        say_table(report.TENSOR_COLUMNS, report.tensor_rows(found.diagnosis))
+        for line in report.explanations(found.diagnosis):
+            say(line)
 
 
 def _say_exact(found: "ExactReport", *, every_layer: bool, as_json: bool) -> None:

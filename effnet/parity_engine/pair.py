@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from effnet.backends import Network
-from effnet.choices import Backend, Device, Isolation
+from effnet.backends import Network, runner
+from effnet.choices import Backend, Device, Isolation, Precision
 from effnet.frameworks import TITLES, import_frameworks
 from effnet.isolation import network as separate
 from effnet.isolation.decision import decide, facts
@@ -25,6 +26,10 @@ class Running:
     """None: the Python of this process."""
 
 
+Again = Callable[[Network, Array, tuple[str, ...]], Mapping[str, Array]]
+"""Another network and input, run as the first one was: the endpoints that are named, in float64."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ran:
     """What both gave."""
@@ -33,6 +38,8 @@ class Ran:
     b: Outputs
     notes: tuple[str, ...]
     """That they ran in processes of their own, and why."""
+    again_a: Again
+    again_b: Again
 
 
 def run_pair(
@@ -56,15 +63,46 @@ def run_pair(
     if not decision.separate:
         import_frameworks([a.backend, b.backend])
         here = [run(side.network, batch, backend=side.backend, device=device, names=names) for side in (a, b)]
-        return Ran(a=here[0], b=here[1], notes=())
+        again = [_again_here(side, device) for side in (a, b)]
+        return Ran(a=here[0], b=here[1], notes=(), again_a=again[0], again_b=again[1])
     workers = {letter: _worker(letter, side, time_limit) for letter, side in sides.items()}
     for worker in workers.values():
         check_python(worker)
-    found: list[Outputs] = []
-    for letter, side in sides.items():
-        request = separate.request(side.network, batch, backend=side.backend, device=device, names=names)
-        found.append(separate.outputs(ask(workers[letter], *request)[1]))
-    return Ran(a=found[0], b=found[1], notes=(f"Each network ran in a process of its own. {decision.reason}",))
+    found = [
+        _asked(workers[letter], side.network, batch, backend=side.backend, device=device, names=names)
+        for letter, side in sides.items()
+    ]
+    return Ran(
+        a=found[0],
+        b=found[1],
+        notes=(f"Each network ran in a process of its own. {decision.reason}",),
+        again_a=_again_in_worker(workers["A"], a, device),
+        again_b=_again_in_worker(workers["B"], b, device),
+    )
+
+
+def _again_here(side: Running, device: Device) -> Again:
+    def again(network: Network, batch: Array, names: tuple[str, ...]) -> Mapping[str, Array]:
+        precision = Precision.FLOAT64
+        with runner(network, endpoints=names, backend=side.backend, precision=precision, device=device) as forward:
+            return forward(batch)
+
+    return again
+
+
+def _again_in_worker(worker: Worker, side: Running, device: Device) -> Again:
+    def again(network: Network, batch: Array, names: tuple[str, ...]) -> Mapping[str, Array]:
+        return _asked(worker, network, batch, backend=side.backend, device=device, names=names).float64
+
+    return again
+
+
+def _asked(
+    worker: Worker, network: Network, batch: Array, *, backend: Backend, device: Device, names: tuple[str, ...]
+) -> Outputs:
+    return separate.outputs(
+        ask(worker, *separate.request(network, batch, backend=backend, device=device, names=names))[1]
+    )
 
 
 def _worker(letter: str, side: Running, time_limit: float) -> Worker:

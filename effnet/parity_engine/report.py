@@ -6,6 +6,8 @@ from typing import Any
 
 from effnet.frameworks import TITLES
 from effnet.parity_engine.compare import FLOOR, MULTIPLE, ROUNDOFF32, Comparison, LayerComparison, Limits
+from effnet.parity_engine.diagnosis import Cause, Diagnosis, Summary
+from effnet.parity_engine.hypotheses import Suspect
 from effnet.parity_engine.run import ParityReport, Side
 from effnet.plain import plain
 
@@ -22,6 +24,8 @@ COLUMNS = (
     "",
 )
 
+TENSOR_COLUMNS = ("tensor", "side", "shape", "mean", "std", "largest")
+
 
 def document(report: ParityReport) -> dict[str, Any]:
     """The whole report for JSON: the verdict first, every layer in forward order."""
@@ -37,6 +41,7 @@ def document(report: ParityReport) -> dict[str, Any]:
         "device": plain(report.device),
         "input": report.input,
         "notes": plain(report.notes),
+        "diagnosis": plain(report.diagnosis),
         "layers": plain(comparison.layers),
     }
 
@@ -80,6 +85,43 @@ def verdict(comparison: Comparison) -> list[str]:
     if all(layer.agrees64 for layer in comparison.layers):
         lines.append(_rounding(comparison))
     return lines
+
+
+def tensor_rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
+    """The table under `TENSOR_COLUMNS`: what goes into the first layer that differs, its weights, what comes out."""
+    sides = {"A": diagnosis.a, "B": diagnosis.b}
+    tensors = [
+        (letter, tensor) for letter, side in sides.items() for tensor in (side.before, *side.weights, side.after)
+    ]
+    order = list(dict.fromkeys(tensor.name for _, tensor in tensors))
+    tensors.sort(key=lambda pair: order.index(pair[1].name))
+    return [_tensor_row(letter, tensor) for letter, tensor in tensors]
+
+
+def explanations(diagnosis: Diagnosis | None) -> list[str]:
+    """What explains the first difference, or what was tried in vain, in sentences."""
+    if diagnosis is None or not diagnosis.tried:
+        return []
+    if not diagnosis.causes:
+        tried = ", ".join(diagnosis.tried)
+        return [f"No usual cause explains {diagnosis.layer}; tried on either side: {tried}. Look at its weights."]
+    return [_explanation(diagnosis.layer, cause) for cause in diagnosis.causes]
+
+
+def _explanation(layer: str, cause: Cause) -> str:
+    found = (
+        f"Cause ({cause.suspect}): {layer} agrees to {cause.relative_l2:.0e} when {cause.side.upper()} {cause.words}"
+    )
+    if not cause.is_whole:
+        return f"{found}. That explains this layer; the next that differs is {cause.next_difference}."
+    if cause.suspect in (Suspect.AVERAGES, Suspect.NORMALISATION):
+        return f"{found}. The whole network agrees then."
+    return f"{found}{', in every layer' if cause.is_everywhere else ', there alone'}. The whole network agrees then."
+
+
+def _tensor_row(letter: str, tensor: Summary) -> tuple[str, ...]:
+    shape = " x ".join(str(side) for side in tensor.shape)
+    return (tensor.name, letter, shape, f"{tensor.mean:.6g}", f"{tensor.std:.6g}", f"{tensor.largest:.6g}")
 
 
 def allowed(limit: float | None) -> str:

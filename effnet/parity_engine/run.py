@@ -17,6 +17,7 @@ from effnet.inputs import batches, check_array, classify, random_input
 from effnet.isolation.process import TIME_LIMIT
 from effnet.loading import HOME, load_network
 from effnet.parity_engine.compare import Array, Comparison, Limits, Outputs, compare
+from effnet.parity_engine.diagnosis import Diagnosis, Party, diagnose
 from effnet.parity_engine.pair import Running, run_pair
 from effnet.parity_engine.specs import check_comparable, common_endpoints
 from effnet_core import NetworkSpec
@@ -63,6 +64,8 @@ class ParityReport:
     notes: tuple[str, ...]
     """What the definitions differ in, and whether the networks ran in processes of their own."""
     comparison: Comparison
+    diagnosis: Diagnosis | None = None
+    """What surrounds the first difference, and what explains it; None where there is none."""
     outputs: tuple[Outputs, Outputs] | None = field(default=None, repr=False, compare=False)
     """What both gave, where `parity` was asked to keep it."""
 
@@ -97,7 +100,9 @@ def parity(
     A TensorFlow checkpoint and a Keras archive run in TensorFlow, a `.pth` in PyTorch, anything else as `a` in
     TensorFlow and as `b` in PyTorch, unless a backend is named. `inputs` is an array (N, H, W, C) of normalised
     images, a path or paths of images or of one `.npy`, or `RandomInput`. Images are prepared as the definition of
-    `a` says. `keep_outputs` leaves every intermediate result of both in the report, whose memory they take.
+    `a` says. Where the two part, the usual causes (padding, epsilon, activation, moving averages,
+    input normalisation) are tried out on either network, up to the first layer that differs; those that explain it are
+    then run whole. `keep_outputs` leaves every intermediate result of both in the report, whose memory they take.
 
     Both run in this process, unless the frameworks are known to crash there, `isolation` is "always" or another Python
     is named for one of them (`a_python`, `b_python`: an interpreter whose environment has NumPy and the framework):
@@ -122,13 +127,17 @@ def parity(
         isolation=mode,
         time_limit=time_limit,
     )
+    comparison = compare(ran.a, ran.b, limits=limits)
+    first = Party(letter="a", network=network_a, backend=backend_a, outputs=ran.a, again=ran.again_a)
+    second = Party(letter="b", network=network_b, backend=backend_b, outputs=ran.b, again=ran.again_b)
     return ParityReport(
         a=side(network_a, backend_a),
         b=side(network_b, backend_b),
         device=where,
         input=description,
         notes=(*notes, *ran.notes),
-        comparison=compare(ran.a, ran.b, limits=limits),
+        comparison=comparison,
+        diagnosis=diagnose(comparison, first, second, batch),
         outputs=(ran.a, ran.b) if keep_outputs else None,
     )
 

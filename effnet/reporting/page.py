@@ -10,7 +10,7 @@ from typing import Any
 
 from effnet.frameworks import TITLES
 from effnet.parity_engine.compare import Comparison, LayerComparison
-from effnet.parity_engine.report import allowed, verdict
+from effnet.parity_engine.report import TENSOR_COLUMNS, allowed, explanations, tensor_rows, verdict
 from effnet.parity_engine.run import Side
 from effnet.reporting.content import Content
 from effnet.reporting.plots import NARROW, POINTS, WIDE, a_against_b, error_by_depth
@@ -78,6 +78,9 @@ def _values(found: Content) -> dict[str, Any]:
         "verdict": [_printable(line) for line in verdict(comparison)[::-1]],
         "facts": _facts(comparison),
         "first": _first(comparison),
+        "explanations": [_printable(line) for line in explanations(report.diagnosis)],
+        "tensor_columns": TENSOR_COLUMNS,
+        "tensors": [] if report.diagnosis is None else tensor_rows(report.diagnosis),
         "limits": {"float64": allowed(comparison.limits.float64), "float32": allowed(comparison.limits.float32)},
         "last": _last(comparison.layers[-1]),
         "points": POINTS,

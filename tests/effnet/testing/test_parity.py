@@ -99,6 +99,8 @@ def test_one_precision_alone(precision):
 def test_rounding_alone_is_told_from_a_difference():
     with pytest.raises(ParityError, match=r"In float64 it agrees.*Limits\(float32"):
         assert_parity(keras_model(), torch_model(), inputs=INPUT, tolerance=Limits(float64=1e-11, float32=0))
+    with pytest.raises(ParityError, match=r"In float64 it agrees.*Limits\(float32"):
+        assert_parity(keras_model(), torch_model(), inputs=INPUT, tolerance=Limits(float32=0))
 
 
 def test_an_array_and_other_layouts():

@@ -75,7 +75,7 @@ def _prepared(
 ) -> tuple[NetworkSpec, tuple[str, ...]]:
     """The network with what its dialect does and what the file says about its input."""
     said = configured(understood(found, dialect), dialect, reader.metadata)
-    notes = said.notes
+    notes = said.notes if stated is None or not stated.front else (*said.notes, stated.front)
     if options.recipe is not None:
         prepared = found.preprocessing
     elif stated is not None and stated.pixels is not None:

@@ -31,14 +31,17 @@ class Layer:
     path: str
     """The names of the models around it and its own, as tensors are named: `OUTER/NAME`."""
     config: Mapping[str, Any]
+    is_followed: bool = True
+    """Whether its input is what the layer before it gives; False from the input to where several ways come together."""
 
 
 def layers_before(text: str, path: str) -> tuple[Layer, ...] | None:
     """The layers through which the input passes before a layer, in that order.
 
     `path` is the layer's (`OUTER/NAME`); where files name it by fewer of the models around it, its name has to do.
+    Where several ways come together, all layers on them come first, as ones that are not followed.
 
-    None where the text is no configuration of a model that holds the layer, or where several ways lead to it.
+    None where the text is no configuration of a model that holds the layer, or where several ways lead to it itself.
     """
     try:
         place = _place(text, path)
@@ -134,7 +137,7 @@ def _places(model: _Model | None, name: str, *, around: str, depth: int) -> Iter
     """Every layer of that name, in the model or in models inside it, by its path."""
     if model is None or depth > _DEEPEST:
         return
-    ways = [partial(way, model, around=around, depth=depth) for way in (_way, _way_out)]
+    ways = [partial(way, model, around=around, depth=depth) for way in (_way_in, _way_out)]
     if name in model.layers:
         yield f"{around}{name}", _Place(before=partial(ways[0], name), behind=partial(ways[1], name))
     for inner, entry in model.layers.items():
@@ -146,6 +149,42 @@ def _places(model: _Model | None, name: str, *, around: str, depth: int) -> Iter
 
 def _joined(*ways: Callable[[], tuple[Layer, ...]]) -> tuple[Layer, ...]:
     return tuple(layer for way in ways for layer in way())
+
+
+def _way_in(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:
+    """The layers before one that is the wanted one or holds it; those on several ways are not followed."""
+    found: tuple[Layer, ...] = ()
+    seen = {name}
+    step = name
+    while before := model.before[step]:
+        if len(before) > 1 and step == name and _model(model.layers[name]) is None:
+            raise UnclearModel
+        (following, *others) = before
+        if following in seen:
+            raise UnclearModel
+        try:
+            if others:
+                raise UnclearModel
+            found = (*_through(model.layers[following], path=f"{around}{following}", depth=depth), *found)
+        except UnclearModel:
+            return (*_not_followed(model, step, around=around), *found)
+        seen.add(following)
+        step = following
+    return found
+
+
+def _not_followed(model: _Model, name: str, *, around: str) -> Iterator[Layer]:
+    """Every layer from which something leads to one, in the order of the configuration."""
+    every: set[str] = set()
+    waiting = [name]
+    while waiting:
+        new = model.before[waiting.pop()] - every
+        every |= new
+        waiting += new
+    for step in model.layers:
+        if step in every:
+            kind = str(model.layers[step].get("class_name"))
+            yield Layer(kind=kind, path=f"{around}{step}", config={}, is_followed=False)
 
 
 def _way(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:

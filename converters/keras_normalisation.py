@@ -8,6 +8,8 @@ configuration, or nothing of the sort with `include_preprocessing=False`.
 The decision, for V1 and V2, in this order:
 
 1. With the configuration of the model (a whole model in .h5, .keras): what its layers say, with the stored tensors.
+   Layers in front that are no such arithmetic (a convolution to three channels, a Lambda) are left out with all that
+   stands before them, and named: the network then starts behind them.
 2. Stored deviations of ImageNet in the place of the variances: numbers that come from the published files alone, whose
    networks divide once more. Keras itself leaves that out when such a file is loaded by path.
 3. Other stored tensors: as they are. Fresh ones (mean 0, variance 1) leave pixel / 255.
@@ -30,7 +32,7 @@ import numpy as np
 
 from converters.checkpoint import KERAS_CONFIG_KEY
 from converters.dialects.dialect import PixelRange, StoredNormalisation
-from converters.errors import FormatError, counted
+from converters.errors import FormatError, counted, some_of
 from converters.formats.base import Array, Reader
 from converters.keras_config import Layer, layers_before
 from converters.meaning import pixel_formula
@@ -44,6 +46,11 @@ _LARGEST = 1e30
 _UNCHANGED = re.compile(r"InputLayer|ZeroPadding2D|Dropout|Random\w+|Gaussian\w+|Resizing|CenterCrop|Identity")
 """Layers that leave the range of pixels as it is."""
 _RECIPE = "Say otherwise with --recipe."
+_LONGEST_NAME = 80
+_UNCLEAR = (
+    "The model's configuration does not tell how the network normalises images: the layers before its first "
+    "convolution could not be followed."
+)
 _ANY_SIZE = (
     "The model was built for images of any size: where a size is odd, keras.applications then pads as if it were even, "
     "and its logits are others than those of the SAME padding that is read here."
@@ -57,6 +64,8 @@ class Stated:
     pixels: PixelRange | None
     """None: the network takes images that are normalised already."""
     note: str
+    front: str = ""
+    """Which layers of the model stand in front of the network and are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +105,45 @@ def stated_normalisation(
     way = None if text is None else layers_before(text, stem)
     channels = _input_channels(reader, stem)
     if way is not None:
-        stated = _by_layers(reader, way, channels)
-        if stated is not None and tensors is not None and _takes_any_size(way):
-            return replace(stated, note=f"{stated.note} {_ANY_SIZE}")
-        if stated is not None:
-            return stated
+        left, followed = _split(reader, way, channels)
+        front = "" if left is None else _front(way[: len(way) - len(followed)], left, channels)
+        stated = _by_layers(reader, followed, channels)
+        # Where nothing that normalises stands behind what is left out, that may have been the network's own.
+        if stated is not None and (left is None or stated.pixels is not None or tensors is None):
+            more = f" {_ANY_SIZE}" if tensors is not None and _takes_any_size(way) else ""
+            return replace(stated, note=stated.note + more, front=front)
     if tensors is None or tensors.mean not in names or tensors.variance not in names:
         return None
     mean = _channels(reader, names[tensors.mean], channels)
-    return _by_tensors(mean, _variances(reader, names[tensors.variance], channels))
+    stated = _by_tensors(mean, _variances(reader, names[tensors.variance], channels))
+    return stated if text is None else replace(stated, front=_UNCLEAR)
+
+
+def layers_in_front(reader: Reader, *, stem: str) -> tuple[str, ...]:
+    """The paths of the layers through which the input passes before the network, by the model's configuration."""
+    text = reader.metadata.get(KERAS_CONFIG_KEY)
+    way = None if text is None else layers_before(text, stem)
+    return tuple(layer.path for layer in way or ())
+
+
+def _split(reader: Reader, way: Sequence[Layer], channels: int) -> tuple[Layer | None, tuple[Layer, ...]]:
+    """The last layer of which the arithmetic is not known here, and those behind it."""
+    for place in range(len(way), 0, -1):
+        layer = way[place - 1]
+        if layer.kind == "InputLayer":
+            continue
+        if not layer.is_followed or _step(reader, layer, channels) is None:
+            return layer, tuple(way[place:])
+    return None, tuple(way)
+
+
+def _front(dropped: Sequence[Layer], last: Layer, channels: int) -> str:
+    """What is left out up to one layer, and what the network is to be given in its place."""
+    named = [f"{layer.kind} {layer.path}"[:_LONGEST_NAME] for layer in dropped if layer.kind != "InputLayer"]
+    return (
+        f"In front of the network the model has {some_of(named)}, which {'is' if len(named) == 1 else 'are'} left out: "
+        f"images have to be what {last.path[:_LONGEST_NAME]} gives, of {counted(channels, 'channel')}."
+    )
 
 
 def _input_channels(reader: Reader, stem: str) -> int:
@@ -117,21 +156,10 @@ def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | 
     """What the layers of the configuration do; None where that cannot be told."""
     affine = _unchanged(channels)
     for layer in way:
-        if layer.kind == "Rescaling":
-            step = (
-                _numbers(layer.config.get("scale"), channels),
-                _numbers(layer.config.get("offset", 0.0), channels),
-            )
-        elif layer.kind == "Normalization":
-            step = _normalisation(reader, layer, channels)
-        elif _UNCHANGED.fullmatch(layer.kind):
-            continue
-        else:
+        step = _step(reader, layer, channels)
+        if step is None:
             return None
-        factor, shift = step
-        if factor is None or shift is None or not all(factor):
-            return None
-        affine = affine.then(factor, shift)
+        affine = affine.then(*step)
     if not all(affine.factor):  # so small that nothing is left of it
         return None
     if affine == _unchanged(channels):
@@ -146,6 +174,20 @@ def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | 
             f"the network was trained on so, it expects to be divided twice. {_RECIPE}"
         )
     return Stated(pixels=pixels, note=note)
+
+
+def _step(reader: Reader, layer: Layer, channels: int) -> tuple[Sequence[float], Sequence[float]] | None:
+    """Factor and shift of a layer, None where it is another layer or its numbers are not known."""
+    if layer.kind == "Rescaling":
+        factor = _numbers(layer.config.get("scale"), channels)
+        shift = _numbers(layer.config.get("offset", 0.0), channels)
+    elif layer.kind == "Normalization":
+        factor, shift = _normalisation(reader, layer, channels)
+    elif _UNCHANGED.fullmatch(layer.kind):
+        factor, shift = (1.0,) * channels, (0.0,) * channels
+    else:
+        return None
+    return None if factor is None or shift is None or not all(factor) else (factor, shift)
 
 
 def _takes_any_size(way: Sequence[Layer]) -> bool:

@@ -21,7 +21,7 @@ from converters.formats.base import Reader
 from converters.look_alike import look_alike
 from converters.naming import Entry
 from converters.recognition import Recognised
-from converters.sorted_names import SortedNames, notes_on, sort_names
+from converters.sorted_names import SortedNames, notes_on, sort_names, without_front
 from converters.stored_averages import PartOfReader, choose_set
 from converters.whose_names import is_ignorable, recognised_names
 from effnet_core import (
@@ -75,7 +75,7 @@ def understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, st
     reader = PartOfReader(whole, hidden=hidden) if hidden else whole
     recognised = recognised_names(reader, options)
     dialect = recognised.dialect
-    sorted_names = sort_names(reader, recognised)
+    sorted_names = _behind_front(reader, recognised, sort_names(reader, recognised))
     stated = _stated_normalisation(reader, recognised, sorted_names)
 
     def network(shapes: Shapes, options: SourceOptions) -> tuple[NetworkSpec, tuple[str, ...]]:
@@ -117,6 +117,19 @@ def understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, st
     )
 
 
+def _behind_front(reader: Reader, recognised: Recognised, names: SortedNames) -> SortedNames:
+    """The names, where the configuration of a Keras model says which layers stand in front of the network."""
+    if KERAS_CONFIG_KEY not in reader.metadata or not names.strangers:
+        return names
+    from converters.keras_normalisation import layers_in_front  # noqa: PLC0415 - as below
+
+    return without_front(names, layers_in_front(reader, stem=_stem(recognised)))
+
+
+def _stem(recognised: Recognised) -> str:
+    return recognised.prefix + recognised.dialect.layers["stem.conv"]
+
+
 def _stated_normalisation(reader: Reader, recognised: Recognised, names: SortedNames) -> Stated | None:
     """What a Keras file says of how its network normalises pixels; None for one that says nothing."""
     if KERAS_CONFIG_KEY not in reader.metadata and not names.normalisation:
@@ -125,7 +138,7 @@ def _stated_normalisation(reader: Reader, recognised: Recognised, names: SortedN
 
     return stated_normalisation(
         reader,
-        stem=recognised.prefix + recognised.dialect.layers["stem.conv"],
+        stem=_stem(recognised),
         tensors=recognised.dialect.normalisation,
         names=names.normalisation,
     )

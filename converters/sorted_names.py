@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from converters.dialects import Dialect
 from converters.errors import counted, some_of
@@ -12,6 +13,7 @@ from converters.training_state import OPTIMISER, is_of_optimiser
 from converters.whose_names import is_ignorable
 
 STRANGER = "no part of the network"
+_FRONT = "stands in front of the network"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,17 @@ def sort_names(reader: Reader, recognised: Recognised) -> SortedNames:
         classifier=tuple(classifier),
         strangers=tuple(strangers),
         ignored=ignored | dict.fromkeys(strangers, STRANGER),
+    )
+
+
+def without_front(names: SortedNames, layers: Iterable[str]) -> SortedNames:
+    """The same, where these layers (paths in Keras' names) are known to stand in front of the network."""
+    starts = tuple(f"{layer}/" for layer in layers)
+    front = [name for name in names.strangers if name.startswith(starts)]
+    return replace(
+        names,
+        strangers=tuple(name for name in names.strangers if name not in front),
+        ignored=names.ignored | dict.fromkeys(front, _FRONT),
     )
 
 

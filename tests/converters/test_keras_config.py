@@ -84,6 +84,32 @@ def test_several_ways_are_no_way() -> None:
     assert way(model) is None
 
 
+@pytest.mark.parametrize("nodes", [keras_2, keras_3])
+def test_what_comes_together_in_front_is_named_and_not_followed(nodes: Any) -> None:
+    outer = layer(
+        "outer",
+        "Functional",
+        layers=[
+            layer("photo", "InputLayer", nodes()),
+            layer("flip", "RandomFlip", nodes("photo")),
+            layer("both", "Concatenate", nodes("photo", "flip")),
+            layer("scale", "Rescaling", nodes("both")),
+            functional(nodes) | {"inbound_nodes": nodes("scale")},
+        ],
+    )
+    found = layers_before(json.dumps(outer), "stem_conv") or ()
+    assert [step.path for step in found] == ["photo", "flip", "both", "scale", *INNER]
+    assert [step.path for step in found if not step.is_followed] == ["photo", "flip"]
+    shared = outer["config"]["layers"][-1] | {"inbound_nodes": [*nodes("photo"), *nodes("flip")]}
+    outer["config"]["layers"][-1] = shared
+    found = layers_before(json.dumps(outer), "stem_conv") or ()
+    assert [(step.path, step.is_followed) for step in found[:3]] == [
+        ("photo", False),
+        ("flip", False),
+        (INNER[0], True),
+    ]
+
+
 def test_a_circle_is_no_way() -> None:
     model = functional(keras_2)
     model["config"]["layers"][0]["inbound_nodes"] = keras_2("rescaling")

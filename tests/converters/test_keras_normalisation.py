@@ -150,6 +150,34 @@ def test_what_the_configuration_does_not_tell_the_tensors_do(odd: Any) -> None:
     check(opened(stored([0, 0, 0], [1, 1, 1]), text=config(odd, RESCALING, OWN)), [0, 0, 0], [255, 255, 255])
 
 
+FRONTS = [
+    ("Conv2D", {"name": "to_rgb"}),
+    ("Lambda", {"name": "to_rgb"}),
+    ("Rescaling", {"name": "to_rgb", "scale": "1"}),
+]
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_what_stands_in_front_is_named_and_the_rest_is_read(front: Any) -> None:
+    """Not the opposite guess, for which the published deviations stand when there is no configuration."""
+    flip = ("RandomFlip", {"name": "flip"})
+    found = opened(PUBLISHED, text=config(("Rescaling", {"name": "own", "scale": 3}), front, flip, RESCALING, OWN))
+    assert "loaded by path" in check(found, 255 * MEAN, 255 * np.sqrt(DEVIATION))
+    [named] = [note for note in found.notes if note.startswith("In front of the network")]
+    assert f"has Rescaling own, {front[0]} to_rgb, which are left out" in named
+    assert "what to_rgb gives, of 3 channels" in named
+    alone = opened(PUBLISHED, text=config(flip, RESCALING, OWN))
+    assert not any("In front of the network" in note for note in alone.notes)
+
+
+def test_a_configuration_that_cannot_be_followed_is_said() -> None:
+    for text in ("{}", config(RESCALING, ("Normalization", {"name": "nowhere"}))):
+        found = opened(stored([0, 0, 0], [1, 1, 1]), text=text)
+        check(found, [0, 0, 0], [255, 255, 255])
+        assert any("could not be followed" in note for note in found.notes)
+    assert not any("followed" in note for note in opened(stored([0, 0, 0], [1, 1, 1])).notes)
+
+
 @pytest.mark.parametrize(("name", "mean", "scale"), [("b1", 255 * MEAN, 255 * DEVIATION), ("s", [128] * 3, [128] * 3)])
 def test_v2_without_configuration_is_normalised_as_keras_does(name: str, mean: Any, scale: Any) -> None:
     assert "as keras.applications EfficientNetV2 does" in check(opened(network=V2[name]), mean, scale)

@@ -140,3 +140,48 @@ def test_without_it_the_definition_has_to_be_given(saved: Any, suffix: str) -> N
         spec = found.spec
     assert distance(source, logits, "torch") > 100 * BOUND
     assert distance(source, logits, "torch", SourceOptions(spec=corrected(spec, path.name))) < BOUND
+
+
+def gray() -> Any:
+    """A channel repeated: no layer in front has tensors, and none that arithmetic could follow."""
+    image = keras.Input((SIZE, SIZE, 1))
+    return image, layers.Concatenate(name="gray")([image, image, image])
+
+
+def to_rgb() -> Any:
+    image = keras.Input((SIZE, SIZE, 1))
+    return image, layers.Conv2D(3, 1, name="to_rgb")(image)
+
+
+@pytest.mark.parametrize("suffix", WITH_CONFIGURATION)
+@pytest.mark.parametrize("front", [gray, to_rgb])
+def test_layers_in_front_are_left_out_and_the_rest_is_the_model(front: Any, suffix: str, tmp_path: Path) -> None:
+    """What the front gives, normalised as the inner network says, gives the model's logits."""
+    body, (image, colours) = backbone(), front()
+    # The numbers of published files, which without a configuration are taken for a network that divides twice.
+    inner = next(layer for layer in body.layers if layer.name.startswith("normalization"))
+    inner.set_weights([np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]), np.array(0)])
+    inner.finalize_state()
+    pooled = layers.GlobalAveragePooling2D()(body(colours))
+    model = keras.Model(image, layers.Dense(5, name="out")(pooled))
+    make_lively(model)
+    model.save(tmp_path / f"m{suffix}")
+    model.save_weights(tmp_path / "m.weights.h5")
+    gives, logits = keras.Model(image, colours)(PIXELS[..., :1]).numpy(), model(PIXELS[..., :1]).numpy()
+
+    def found(name: str) -> np.ndarray:
+        network = effnet.load_model(tmp_path / name, backend="torch")
+        prepared = network.spec.preprocessing
+        x = (gives - np.float32(prepared.mean)) / np.float32(prepared.scale)
+        with torch.no_grad():
+            return network(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()  # (N, H, W, C) -> (N, C, H, W)
+
+    with open_checkpoint(tmp_path / f"m{suffix}") as checkpoint:
+        expected = f"which is left out: images have to be what {front.__name__} gives"
+        assert any(expected in note for note in checkpoint.notes)
+        behind = [name for name, reason in checkpoint.ignored.items() if reason == "no part of the network"]
+        assert behind == []
+    size = np.abs(logits).max()
+    assert np.abs(found(f"m{suffix}") - logits).max() < BOUND * size
+    if front is gray:  # the control: the guess that is made without a configuration
+        assert np.abs(found("m.weights.h5") - logits).max() > 100 * BOUND * size

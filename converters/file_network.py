@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from converters.architecture import find_architecture
 from converters.candidates import Wish
 from converters.checkpoint import SPEC_KEY, SourceOptions
-from converters.dialects.dialect import Configured, Dialect
+from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
 from converters.formats.base import Reader
 from converters.meaning import configured, normalised_by, pixel_formula, understood
 from converters.recognition import Recognised
@@ -45,7 +45,7 @@ def network_of(
         return spec, (f"The architecture is {spec.name}, as the definition in the file says.",)
     found = find_architecture(recognised, shapes, wish_of(options))
     dialect = recognised.dialect
-    spec, notes = _prepared(found.spec, dialect, reader, options, stated)
+    spec, notes = _prepared(found.spec, recognised, reader, options, stated)
     return spec, (found.note, *_cautions(spec, dialect, reader, options), *notes)
 
 
@@ -71,9 +71,10 @@ def _stored(text: str, options: SourceOptions) -> NetworkSpec:
 
 
 def _prepared(
-    found: NetworkSpec, dialect: Dialect, reader: Reader, options: SourceOptions, stated: Stated | None
+    found: NetworkSpec, recognised: Recognised, reader: Reader, options: SourceOptions, stated: Stated | None
 ) -> tuple[NetworkSpec, tuple[str, ...]]:
     """The network with what its dialect does and what the file says about its input."""
+    dialect = recognised.dialect
     said = configured(understood(found, dialect), dialect, reader.metadata)
     notes = said.notes if stated is None or not stated.front else (*said.notes, stated.front)
     if options.recipe is not None:
@@ -85,26 +86,58 @@ def _prepared(
         prepared = found.preprocessing
         notes += (stated.note, _assumed(found))
     else:
-        prepared, note = _not_in_tensors(said, dialect)
-        notes += (note,)
+        stem = recognised.prefix + dialect.layers["stem.conv"]
+        prepared, more = _not_in_tensors(said, dialect, reader, stem=stem)
+        notes += more
     return replace(said.spec, preprocessing=prepared), notes
 
 
-def _not_in_tensors(said: Configured, dialect: Dialect) -> tuple[Preprocessing, str]:
+def _not_in_tensors(
+    said: Configured, dialect: Dialect, reader: Reader, *, stem: str
+) -> tuple[Preprocessing, tuple[str, ...]]:
     """The preprocessing that texts beside the weights say, that the dialect's own network does, or that is assumed."""
     rule, own = said.spec.preprocessing, dialect.meaning(said.spec.name)
     if said.pixels is not None:
         note = f"Images are normalised as the files beside the weights say: {pixel_formula(said.pixels)}."
-        return normalised_by(rule, said.pixels), note
+        return normalised_by(rule, said.pixels), (note,)
     if own is not None and own.normalises is not None:
-        return rule, f"Images are normalised as {dialect.title} does: {pixel_formula(own.normalises)}. {_INSIDE}"
+        return _as_its_model(said, dialect, own, own.normalises, reader, stem=stem)
     if own is not None and own.expects is not None:
         note = (
             "Weights do not tell how images were prepared: assumed the normalisation that the published ones of "
             f"{dialect.title} expect, {pixel_formula(own.expects)}; set it with --recipe."
         )
-        return normalised_by(rule, own.expects), note
-    return rule, _assumed(said.spec)
+        return normalised_by(rule, own.expects), (note,)
+    return rule, (_assumed(said.spec),)
+
+
+def _as_its_model(
+    said: Configured, dialect: Dialect, own: Semantics, pixels: PixelRange, reader: Reader, *, stem: str
+) -> tuple[Preprocessing, tuple[str, ...]]:
+    """The preprocessing of a dialect whose models normalise, as far as the file tells that this one does."""
+    from converters.keras_listed import listed, normalises_itself, others_of_images  # noqa: PLC0415 - of few files
+
+    does, rule = normalises_itself(reader, own, stem=stem), said.spec.preprocessing
+    formula, layers = pixel_formula(pixels), listed(own.normalising_layers)
+    if does:
+        note = (
+            f"Images are normalised as {dialect.title} does: {formula}. The file lists its layers {layers}. {_INSIDE}"
+        )
+        return rule, (note,)
+    if does is None:
+        note = (
+            "Weights do not tell whether the network normalises images itself: assumed that it does, as "
+            f"{dialect.title} does unless it is made with include_preprocessing=False, {formula}. One that does not, "
+            "such as this project's, has to be given images normalised so. Set it otherwise with --recipe."
+        )
+        return rule, (note,)
+    others = others_of_images(reader)
+    around = f" Of the model around it, it lists {listed(others)}, without numbers." if others else ""
+    note = (
+        "The network does not normalise images itself (include_preprocessing=False): beside its first convolution the "
+        f"file lists no {layers}.{around}"
+    )
+    return rule, (note, _assumed(said.spec))
 
 
 def _cautions(spec: NetworkSpec, dialect: Dialect, reader: Reader, options: SourceOptions) -> list[str]:

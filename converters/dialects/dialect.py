@@ -69,6 +69,8 @@ class Semantics:
     """Of batch normalisation, as in `effnet_core.Norm`; None: as the network's definition says."""
     normalises: PixelRange | None = None
     """Built into its model; None: the caller does it, or tensors of the file say it (`Dialect.normalisation`)."""
+    normalising_layers: frozenset[str] = frozenset()
+    """The layers of its model that do so and hold no tensors, by name without number."""
     expects: PixelRange | None = None
     """What the weights that its project publishes expect of the caller, assumed of a file that says nothing; None: what
     those of the network's definition expect."""

@@ -80,6 +80,7 @@ KERAS_APPLICATIONS_V2 = Dialect(
             normalises=PixelRange(
                 mean=(0.485 * 255, 0.456 * 255, 0.406 * 255), scale=(0.229 * 255, 0.224 * 255, 0.225 * 255)
             ),
+            normalising_layers=frozenset({"rescaling", "normalization"}),
             variants=frozenset(f"efficientnetv2-b{number}" for number in range(4)),
         ),
         Semantics(
@@ -87,6 +88,7 @@ KERAS_APPLICATIONS_V2 = Dialect(
             epsilon=1e-3,
             decay=0.9,
             normalises=PixelRange(mean=(128.0, 128.0, 128.0), scale=(128.0, 128.0, 128.0)),
+            normalising_layers=frozenset({"rescaling"}),
         ),
     ),
 )

@@ -32,6 +32,8 @@ class Variables:
     """Tensor name to dataset, in the order in which Keras wrote the layers."""
     skipped: Mapping[str, str]
     notes: tuple[str, ...]
+    layers: frozenset[str]
+    """The names of all layers that have a group, those without variables too."""
 
 
 def find_variables(
@@ -65,7 +67,9 @@ def find_variables(
         for place, number in enumerate(sorted(variables)):
             leaf = f"{VARIABLES}/{number}" if leaves is None else leaves[place]
             stored[f"{names[layer]}/{leaf}".lstrip("/")] = variables[number]
-    return Variables(stored=stored, skipped=skipped, notes=tuple(notes))
+    owners = [path.removesuffix(f"/{VARIABLES}") for path in tree.groups if path.endswith(f"/{VARIABLES}")]
+    listed = _layer_names(tree.groups, [path for path in owners if _state(path) is None], attributes, configured)
+    return Variables(stored=stored, skipped=skipped, notes=tuple(notes), layers=frozenset(listed.values()))
 
 
 def _last_place(layer: tuple[str, Mapping[int, Stored]]) -> tuple[int, str]:

@@ -52,6 +52,7 @@ class KerasH5Reader(Hdf5Reader):
         root = _MODEL if _MODEL in tree.groups and attributes.names(tree.groups[""], _LAYERS) is None else ""
         paths = _listed(tree, root, attributes, where=where)
         self.metadata = attributes.texts(tree.groups[root]) | attributes.texts(tree.groups[""])
+        self.layers = frozenset(attributes.names(tree.groups[root], _LAYERS) or ())
         stored: dict[str, Stored] = {}
         skipped: dict[str, str] = {}
         for path, header in tree.datasets.items():

@@ -183,6 +183,34 @@ def test_v2_without_configuration_is_normalised_as_keras_does(name: str, mean: A
     assert "as keras.applications EfficientNetV2 does" in check(opened(network=V2[name]), mean, scale)
 
 
+LISTED = [
+    ("b1", ["rescaling", "normalization"], True),
+    ("b1", ["rescaling_4", "normalization_2"], True),
+    ("b1", ["rescaling"], False),
+    ("b1", [], False),
+    ("s", ["rescaling"], True),
+    ("s", ["inner/rescaling"], False),
+    ("s", ["rescaling", "rescaling_1"], None),
+]
+
+
+@pytest.mark.parametrize(("name", "layers", "expected"), LISTED)
+def test_v2_by_the_layers_that_a_file_lists(name: str, layers: list[str], expected: bool | None) -> None:
+    arrays = in_dialect("keras-applications-v2", V2[name], lively_state(V2[name]))
+    reader = MemoryReader(arrays, path=Path("m"), format="memory")
+    own = {tensor.rpartition("/")[0] for tensor in arrays}
+    reader.layers = frozenset({"input_layer", *own, *layers})
+    notes = understand(reader, SourceOptions()).notes
+    said = {
+        True: any("does so itself" in note for note in notes),
+        False: any("does not normalise images itself" in note for note in notes),
+        None: any("assumed that it does" in note for note in notes),
+    }
+    assert said == {one: one is expected for one in said}
+    reader.layers = frozenset(own)  # the control: a file that lists nothing else
+    assert any("assumed that it does" in note for note in understand(reader, SourceOptions()).notes)
+
+
 def test_v2_with_its_configuration() -> None:
     numbers = ("Normalization", {"mean": [[[[0.1, 0.2, 0.3]]]], "variance": [0.04, 0.09, 0.16]})
     found = opened(network=V2["b1"], text=config(RESCALING, numbers))

@@ -5,8 +5,9 @@ Arrays are channels last here: (N, H, W, C) or (N, C), in both directions and fo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from effnet.choices import Backend, Device, Precision
 from effnet.errors import DeviceUnavailable
 from effnet.frameworks import TITLES, import_frameworks
-from effnet_core import NetworkSpec
+from effnet_core import InvalidOption, NetworkSpec
 
 if TYPE_CHECKING:  # not at run time: workers of other environments have none of what converting needs
     from converters import LeftOut
@@ -25,6 +26,9 @@ if TYPE_CHECKING:  # not at run time: workers of other environments have none of
 
 Array = NDArray[Any]
 Runner = Callable[[Array], dict[str, Array]]
+_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+_DETERMINISTIC_WORKSPACES = (":4096:8", ":16:8")
+"""Source: NVIDIA, cuBLAS documentation, section Results reproducibility."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,10 +56,14 @@ def runner(
 ) -> Generator[Runner]:
     """A function from normalised input (N, H, W, C) to the endpoints by name, in inference mode.
 
-    On `cuda`, TF32 is off while the context is open. Raises `MissingFramework` and `DeviceUnavailable`.
+    On `cuda`, TF32 is off while the context is open, and PyTorch uses deterministic algorithms alone. TensorFlow's
+    cannot be switched off again once they are on (tf.config.experimental.enable_op_determinism), so they are left to
+    who starts the process: TF_DETERMINISTIC_OPS=1. Raises `MissingFramework`, `DeviceUnavailable`, and `InvalidOption`
+    for a CUBLAS_WORKSPACE_CONFIG with which cuBLAS is not deterministic.
     """
     import_frameworks([backend])
-    with device_of(backend, device):
+    same_again = deterministic_torch() if (backend, device) == (Backend.TORCH, Device.CUDA) else nullcontext()
+    with device_of(backend, device), same_again:
         match backend:
             case Backend.TF:
                 yield _tensorflow_runner(network, endpoints, precision)
@@ -73,6 +81,33 @@ def device_of(backend: Backend, device: Device) -> AbstractContextManager[None]:
             return _tensorflow_device(device)
         case Backend.TORCH:
             return _torch_device(device)
+
+
+@contextmanager
+def deterministic_torch() -> Generator[None]:
+    """PyTorch gives the same bits every time while this is open; its switches are put back afterwards.
+
+    cuBLAS reads CUBLAS_WORKSPACE_CONFIG when it is first used; where it is unset, it is set for the whole process.
+    Raises `InvalidOption` where it is set to what is not deterministic.
+    """
+    workspace = os.environ.get(_WORKSPACE)
+    if workspace not in (None, *_DETERMINISTIC_WORKSPACES):
+        raise InvalidOption(
+            f"{_WORKSPACE} is {workspace!r}; expected {' or '.join(_DETERMINISTIC_WORKSPACES)}, without which cuBLAS "
+            "is not deterministic. Set it so, or unset it."
+        )
+    os.environ.setdefault(_WORKSPACE, _DETERMINISTIC_WORKSPACES[0])
+    torch: Any = import_module("torch")
+    cudnn = torch.backends.cudnn
+    was_on, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    before = cudnn.deterministic, cudnn.benchmark
+    torch.use_deterministic_algorithms(True)
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(was_on, warn_only=warned)
+        cudnn.deterministic, cudnn.benchmark = before
 
 
 def _tensorflow_runner(network: Network, endpoints: Sequence[str], precision: Precision) -> Runner:
@@ -118,6 +153,11 @@ def _tensorflow_device(device: Device) -> Generator[None]:
     if not tf.config.list_physical_devices("GPU"):
         raise _unavailable(Backend.TF)
     execution = tf.config.experimental
+    # Else TensorFlow takes all the memory at its first operation, and nothing is left for PyTorch. Once it has done
+    # so, it refuses.
+    with suppress(RuntimeError):
+        for processor in tf.config.list_physical_devices("GPU"):
+            execution.set_memory_growth(processor, True)
     before = execution.tensor_float_32_execution_enabled()
     execution.enable_tensor_float_32_execution(False)
     try:

@@ -63,17 +63,22 @@ def decide(
         return Decision(separate=True, reason="Another Python was asked for.")
     if isolation is Isolation.ALWAYS:
         return Decision(separate=True, reason="Isolation 'always' was asked for.")
-    if Backend.TORCH in wanted and facts.holds_tensorflow and facts.has_triton and not facts.holds_triton:
-        return Decision(
-            separate=True,
-            reason="TensorFlow was imported before PyTorch, whose triton crashes when it is loaded after it.",
-        )
+    crash = known_crash(wanted, facts)
+    if crash is not None:
+        return Decision(separate=True, reason=crash)
     if wanted == set(Backend) and facts.tensorflow_has_cuda and facts.torch_has_cuda:
         return Decision(
             separate=True,
             reason="TensorFlow and PyTorch are both CUDA builds, each with CUDA libraries of its own.",
         )
     return Decision(separate=False, reason="Nothing that is known to crash is here.")
+
+
+def known_crash(backends: Iterable[Backend], facts: Facts) -> str | None:
+    """Why these backends crash in this process, a sentence; None where nothing of the kind is known."""
+    if Backend.TORCH in set(backends) and facts.holds_tensorflow and facts.has_triton and not facts.holds_triton:
+        return "TensorFlow was imported before PyTorch, whose triton crashes when it is loaded after it."
+    return None
 
 
 def facts() -> Facts:

@@ -17,8 +17,9 @@ import numpy as np
 from converters import SourceOptions
 from effnet.backends import Array, Network, device_of
 from effnet.choices import Backend, Device
-from effnet.errors import InexactNetwork, InputError
+from effnet.errors import InexactNetwork, InputError, SeparateProcessFailed
 from effnet.frameworks import import_frameworks
+from effnet.isolation.decision import facts, known_crash
 from effnet.parity_engine.bits import Bits, differing_bits
 from effnet.parity_engine.grid import Grid, grid_state, to_grid
 from effnet.parity_engine.run import Given, RandomInput, Side, chosen_backends, given_input, opened, side
@@ -124,8 +125,8 @@ def exact_parity(
     statistics of the batch, drop-connect and dropout with masks from `seed`, and the moving statistics are compared
     after it. The networks keep their real weights up to `grid`, which says how many bits are left of them.
 
-    Raises `InexactNetwork` where numbers need more bits than a float64 has, or are not finite, and what `parity`
-    raises.
+    Raises `InexactNetwork` where numbers need more bits than a float64 has, or are not finite, `SeparateProcessFailed`
+    where one process is known to crash, and what `parity` raises.
     """
     where, used = Device(device), Grid() if grid is None else grid
     network_a, network_b = opened(a, a_options), opened(b, b_options)
@@ -136,6 +137,12 @@ def exact_parity(
     batch, description = given_input(RandomInput() if inputs is None else inputs, network_a.spec)
     if training and len(batch) < 2:
         raise InputError("The statistics of a batch need at least 2 images; found 1. Give more, or leave training out.")
+    crash = known_crash(backends, facts())
+    if crash is not None:
+        raise SeparateProcessFailed(
+            f"Exact arithmetic runs both networks in this process, which would crash: {crash} Import torch._dynamo "
+            "before tensorflow, or use the command effnet parity --exact, which starts afresh."
+        )
     import_frameworks(backends)
     first, second = (
         _run(

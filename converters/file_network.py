@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from converters.architecture import find_architecture
+from converters.architecture import UnknownArchitecture, find_architecture
 from converters.candidates import Wish
 from converters.checkpoint import SPEC_KEY, SourceOptions
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
 from converters.formats.base import Reader
 from converters.meaning import configured, normalised_by, pixel_formula, understood
 from converters.recognition import Recognised
-from converters.whose_names import texts_of
+from converters.whose_names import is_hinted, texts_of
 from effnet_core import VARIANTS, NetworkSpec, Preprocessing, from_json, preprocessing, with_classes
 
 if TYPE_CHECKING:
@@ -43,10 +42,18 @@ def network_of(
     if stored is not None and options.arch is None and options.width is None and options.depth is None:
         spec = _stored(stored, options)
         return spec, (f"The architecture is {spec.name}, as the definition in the file says.",)
-    found = find_architecture(recognised, shapes, wish_of(options))
     dialect = recognised.dialect
+    if dialect.objection is not None:
+        _refuse(reader, options, dialect.objection(texts_of(reader)))
+    found = find_architecture(recognised, shapes, wish_of(options))
     spec, notes = _prepared(found.spec, recognised, reader, options, stated)
-    return spec, (found.note, *_cautions(spec, dialect, reader, options), *notes)
+    return spec, (*_cautions(spec, dialect, reader, options), found.note, *notes)
+
+
+def _refuse(reader: Reader, options: SourceOptions, reason: str | None) -> None:
+    # A user who names the dialect or the network knows better than what the file says of it.
+    if reason is not None and options.dialect is None and options.arch is None:
+        raise UnknownArchitecture(f"{reader.path}: {reason}")
 
 
 def wish_of(options: SourceOptions) -> Wish:
@@ -76,6 +83,7 @@ def _prepared(
     """The network with what its dialect does and what the file says about its input."""
     dialect = recognised.dialect
     said = configured(understood(found, dialect), dialect, reader.metadata)
+    _refuse(reader, options, said.refusal)
     notes = said.notes if stated is None or not stated.front else (*said.notes, stated.front)
     if options.recipe is not None:
         prepared = found.preprocessing
@@ -143,8 +151,7 @@ def _as_its_model(
 def _cautions(spec: NetworkSpec, dialect: Dialect, reader: Reader, options: SourceOptions) -> list[str]:
     """What the names could mean besides."""
     notes: list[str] = []
-    is_hinted = dialect.hint is not None and re.search(dialect.hint, texts_of(reader)) is not None
-    if options.dialect is None and dialect.caution is not None and not is_hinted:
+    if options.dialect is None and dialect.caution is not None and not is_hinted(dialect, reader):
         notes.append(dialect.caution)
     variant, own = VARIANTS[spec.name], dialect.meaning(spec.name)
     relatives = (dialect.meaning(name) for name, row in VARIANTS.items() if row.family is spec.family)

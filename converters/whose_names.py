@@ -108,21 +108,25 @@ def _likely(reader: Reader, few: Sequence[str], prefix: str | None) -> Dialect:
 def _in_order(reader: Reader) -> list[Dialect]:
     """Every dialect: the one that the file names, one at which its configuration hints, the format's usual, others."""
     usual = FORMATS[reader.format].dialect if reader.format in FORMATS else None
-    text = texts_of(reader)
 
     def rank(dialect: Dialect) -> int:
         if reader.metadata.get(DIALECT_KEY) == dialect.name:
             return 0
-        if dialect.hint is not None and re.search(dialect.hint, text):
+        if is_hinted(dialect, reader):
             return 1
         return 2 if dialect.name == usual else 3
 
     return sorted(DIALECTS.values(), key=rank)
 
 
-def texts_of(reader: Reader) -> str:
-    """What stands beside the tensors and was not written by this project."""
-    return "\n".join(value for key, value in reader.metadata.items() if not key.startswith("effnet."))
+def is_hinted(dialect: Dialect, reader: Reader) -> bool:
+    """Whether what stands beside the tensors tells that a file is of the dialect."""
+    return dialect.hint is not None and dialect.hint(texts_of(reader))
+
+
+def texts_of(reader: Reader) -> dict[str, str]:
+    """What stands beside the tensors and was not written by this project, by name."""
+    return {key: value for key, value in reader.metadata.items() if not key.startswith("effnet.")}
 
 
 def is_ignorable(dialect: Dialect, name: str) -> str | None:

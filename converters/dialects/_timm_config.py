@@ -1,4 +1,4 @@
-"""What timm's `config.json` says about the network beside it: how images are evaluated.
+"""What timm's `config.json` says about the network beside it: what it was made with, how images are evaluated.
 
 Source: timm 1.0.31, models/_hub.py (the file), data/config.py and data/transforms_factory.py (what its fields do).
 """
@@ -10,6 +10,8 @@ from dataclasses import replace
 from math import floor
 
 from converters.dialects._json_fields import Fields, as_fields, fields_of, number, side, three_numbers, whole_numbers
+from converters.dialects._timm_names import statement
+from converters.dialects._timm_options import with_options
 from converters.dialects.dialect import Configured, PixelRange
 from effnet_core import Interpolation, NetworkSpec, Preprocessing
 
@@ -19,12 +21,24 @@ _SMALLEST_SHARE = 0.01
 
 
 def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
-    """The network with the preprocessing that timm's file, by name, says; images are evaluated at `test_` sizes."""
+    """The network with the options and preprocessing that timm's texts say; images are evaluated at `test_` sizes."""
+    notes: tuple[str, ...] = ()
+    refusal = None
+    said = statement(texts)
+    if said is not None and said.variant is not None:
+        spec, notes, refusal = with_options(spec, said)
+        if said.variant != spec.name:
+            notes += (
+                f"{said.where[:1].upper()}{said.where[1:]} says {said.name[:80]!r}; the tensors say {spec.name}.",
+            )
+    elif said is not None:
+        notes = (f"{said.where[:1].upper()}{said.where[1:]} says {said.name[:80]!r}, which is none of timm's names.",)
     document = fields_of(texts.get("config.json"))
     if document is None or "efficientnet" not in str(document.get("architecture")):
-        return Configured(spec=spec)
+        return Configured(spec=spec, notes=notes, refusal=refusal)
     fields = as_fields(document.get("pretrained_cfg")) or document
-    return Configured(spec=replace(spec, preprocessing=_sized(spec.preprocessing, fields)), pixels=_pixels(fields))
+    spec = replace(spec, preprocessing=_sized(spec.preprocessing, fields))
+    return Configured(spec=spec, pixels=_pixels(fields), notes=notes, refusal=refusal)
 
 
 def _sized(rule: Preprocessing, fields: Fields) -> Preprocessing:

@@ -103,6 +103,8 @@ class Configured:
     """What they say of the input normalisation, None where they say nothing."""
     notes: tuple[str, ...] = ()
     """What was found, a sentence each."""
+    refusal: str | None = None
+    """Why no definition computes what they say, with the way out; None where one does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,9 +159,12 @@ class Dialect:
     configured: Callable[[NetworkSpec, Mapping[str, str]], Configured] | None = None
     """The network with what the project's own text files say, given by name; None: it keeps none. Raises nothing: what
     makes no sense there is passed over."""
-    hint: str | None = None
-    """A regular expression for text beside the tensors (a configuration) that tells files of the dialect from those of
-    another one with the same names."""
+    hint: Callable[[Mapping[str, str]], bool] | None = None
+    """Whether texts beside the tensors, by name, tell a file of the dialect from those of another one with the same
+    names."""
+    objection: Callable[[Mapping[str, str]], str | None] | None = None
+    """Why the network of a file in these names is none that has a definition, as texts beside its tensors say: a
+    sentence with the way out; None where they do not."""
     caution: str | None = None
     """What a user has to know whose file was taken for this dialect although its names fit another one too."""
     normalisation: StoredNormalisation | None = None

@@ -7,6 +7,7 @@ classifier, leaves that out. Its convolutions pad as TensorFlow does at the reso
 Source: transformers/models/efficientnet/modeling_efficientnet.py, version 5.23.
 """
 
+import re
 from types import MappingProxyType
 
 from converters.dialects._huggingface_config import companions
@@ -22,6 +23,7 @@ from converters.dialects.dialect import (
 )
 from effnet_core import Family, Padding
 
+_MODEL_TYPE = re.compile(r'"model_type": *"efficientnet"')
 _NETWORK = "efficientnet."
 _BLOCK = f"{_NETWORK}encoder.blocks.{{index}}"
 _EXPAND = {
@@ -59,7 +61,7 @@ HUGGINGFACE = Dialect(
     norm_counter="num_batches_tracked",
     companions=companions,
     configured=configured,
-    hint=r'"model_type": *"efficientnet"',
+    hint=lambda texts: any(_MODEL_TYPE.search(text) for text in texts.values()),
     semantics=(
         Semantics(
             padding=Padding.SAME,

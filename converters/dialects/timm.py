@@ -2,7 +2,7 @@
 
 Models whose name begins with tf_ take the official TensorFlow weights: SAME padding, epsilon 1e-3. The others, trained
 in PyTorch, pad symmetrically, epsilon 1e-5. Their tensors have the same names, so that only the model's name tells them
-apart, which timm's own folders hold in config.json and its training program in the checkpoint.
+apart (`_timm_names`), which timm's own folders hold in config.json and its training program in the checkpoint.
 
 Source: timm/models/efficientnet.py, _efficientnet_blocks.py and _efficientnet_builder.py, version 1.0.31.
 """
@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from converters.dialects._timm_config import configured
+from converters.dialects._timm_names import objection, says_symmetric, says_tf
 from converters.dialects.dialect import (
     COND,
     FUSED,
@@ -26,8 +27,6 @@ from converters.dialects.dialect import (
 )
 from effnet_core import Padding
 
-_HINT = r'(?m)(?:"architecture": *"|^){}'
-"""The model's name in config.json, or a line of its own: the `arch` that timm's training program saves."""
 _BLOCK = "blocks.{stage_index}.{repeat}"
 _SQUEEZE_EXCITE = {
     "squeeze_excite.reduce": f"{_BLOCK}.se.conv_reduce",
@@ -84,10 +83,13 @@ TIMM = Dialect(
     ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
     norm_counter="num_batches_tracked",
     configured=configured,
-    hint=_HINT.format("tf_efficientnet"),
+    hint=says_tf,
+    objection=objection,
     caution=(
-        "timm's names do not tell its tf_ models (SAME padding) from its others (symmetric padding); took tf_. If the "
-        "model's name does not begin with tf_, say --from timm-symmetric."
+        "Nothing in the file tells which of timm's two kinds of networks it holds, a tf_efficientnet (SAME padding, "
+        "epsilon 1e-3) or an efficientnet without tf_ (symmetric padding, epsilon 1e-5): their tensors have the same "
+        "names; took tf_. If the model's name in timm does not begin with tf_, all logits are wrong, and nothing else "
+        "will say it: use --from timm-symmetric then, and --from timm where it does."
     ),
     semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3, decay=0.9),),
 )
@@ -96,6 +98,6 @@ TIMM_SYMMETRIC = replace(
     TIMM,
     name="timm-symmetric",
     title="timm (models without tf_)",
-    hint=_HINT.format("efficientnet"),
+    hint=says_symmetric,
     semantics=(Semantics(padding=Padding.SYMMETRIC, epsilon=1e-5, decay=0.9, expects=IMAGENET),),
 )

@@ -85,7 +85,7 @@ def _texts(checkpoint: dict[object, object]) -> dict[str, str]:
 
 
 def _plain(value: object, *, depth: int) -> dict[str, object]:
-    """What is plain data in the first entries of a mapping or namespace."""
+    """What is plain data in the first entries of a mapping or namespace, and words for what is not."""
     held = value.attributes if isinstance(value, Namespace) else value
     if not isinstance(held, dict):
         return {}
@@ -97,8 +97,10 @@ def _plain(value: object, *, depth: int) -> dict[str, object]:
             found[key] = item
         elif isinstance(item, str):
             found[key] = item[:_LONGEST_TEXT]
-        elif isinstance(item, dict | Namespace) and depth > 1 and (inner := _plain(item, depth=depth - 1)):
-            found[key] = inner
+        elif isinstance(item, dict | Namespace) and depth > 1:
+            found[key] = _plain(cast("object", item), depth=depth - 1)
+        else:
+            found[key] = _describe(cast("object", item))
     return found
 
 

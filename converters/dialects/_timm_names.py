@@ -1,0 +1,142 @@
+"""What timm calls its EfficientNets, and what a file says of its network in these words.
+
+Its folders say it in config.json, its training program in the checkpoint (`arch`, `args`), Lightning modules in what
+they were made with (`hyper_parameters`).
+
+Source: timm 1.0.31, models/efficientnet.py (names, and the older ones that it still takes), models/_hub.py
+(config.json), utils/checkpoint_saver.py and train.py (without `args`, `arch` is the lower-case name of a class).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from converters.dialects._json_fields import Fields, as_fields, fields_of
+from effnet_core import VARIANTS
+
+_TF = "tf_"
+_IRREGULAR = {"efficientnet-condconv-b0-8e-depth": "efficientnet_cc_b1_8e"}
+_TF_ALONE = re.compile(r"efficientnetv2-b[0-9]")
+"""Variants that timm has with official weights only."""
+_OLD = {"efficientnet_b2a": "efficientnet_b2", "efficientnet_b3a": "efficientnet_b3"}
+_OLD_TAG = re.compile(r"(?<=[0-9a-z])_(?:ap|ns|ns_475|in21k|in21ft1k)$")
+"""How tf_ models told their weights apart before these were named behind a full stop."""
+_LIKE_TIMM = re.compile(r"(?:^|_)efficientnet(?:v2)?_")
+_WORDS = ("model_name", "arch", "architecture", "model", "backbone", "encoder_name", "encoder", "backbone_name", "name")
+"""What people call the option that names the network."""
+
+
+def _timm_name(variant: str) -> str:
+    shortened = variant.replace("edgetpu-", "e").replace("condconv-", "cc-").lower().replace("-", "_")
+    return _IRREGULAR.get(variant, shortened)
+
+
+def _table() -> dict[str, str]:
+    names = {_TF + _timm_name(variant): variant for variant in VARIANTS}
+    names |= {_timm_name(variant): variant for variant in VARIANTS if not _TF_ALONE.fullmatch(variant)}
+    return names | {old: names[new] for old, new in _OLD.items()}
+
+
+VARIANT_OF: Mapping[str, str] = MappingProxyType(_table())
+"""Every name that timm has for a network with an official definition, to the name of that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """What a file says of its network."""
+
+    where: str
+    """In which file or under which key."""
+    name: str
+    is_certain: bool
+    """Whether it can be nothing else than the name of a model of timm."""
+    options: Fields = field(default_factory=lambda: MappingProxyType({}))
+    """What timm's function was given besides, by its own words; None stands for what is usual."""
+
+    @property
+    def model(self) -> str:
+        """The name without where the model comes from and which weights it has."""
+        return bare(self.name)
+
+    @property
+    def variant(self) -> str | None:
+        """The official network; None for a name that timm does not have for one."""
+        return VARIANT_OF.get(self.model)
+
+    @property
+    def is_tf(self) -> bool:
+        """Whether it is one of those that compute as the official code does."""
+        return self.model.startswith(_TF)
+
+
+def bare(name: str) -> str:
+    """`tf_efficientnet_b0` of `hf-hub:timm/tf_efficientnet_b0.ns_jft_in1k` and of `tf_efficientnet_b0_ns`."""
+    model = name.rpartition("/")[2].partition(".")[0]
+    return _OLD_TAG.sub("", model) if model.startswith(_TF) else model
+
+
+def statement(texts: Mapping[str, str]) -> Statement | None:
+    """The first that names a model of timm, or else the first; None where the texts name none."""
+    found = list(_statements(texts))
+    named = (one for one in found if one.is_certain or one.variant is not None or _LIKE_TIMM.search(one.model))
+    return next(named, next(iter(found), None))
+
+
+def _statements(texts: Mapping[str, str]) -> Iterator[Statement]:
+    document = fields_of(texts.get("config.json")) or {}
+    if isinstance(name := document.get("architecture"), str):
+        options = {"global_pool": document.get("global_pool")} | dict(as_fields(document.get("model_args")) or {})
+        yield Statement(where="config.json", name=name, is_certain=True, options=options)
+    args = fields_of(texts.get("args")) or {}
+    if (name := texts.get("arch")) is not None:
+        yield Statement(where="the checkpoint's arch", name=name, is_certain=False, options=_trained_with(args))
+    for key, fields in (("args", args), ("hyper_parameters", fields_of(texts.get("hyper_parameters")) or {})):
+        # Of other programs' options only what is one of timm's names says anything.
+        for word in _WORDS:
+            if isinstance(name := fields.get(word), str) and (
+                bare(name) in VARIANT_OF or _LIKE_TIMM.search(bare(name))
+            ):
+                options = _trained_with(fields)
+                yield Statement(where=f"the checkpoint's {key}.{word}", name=name, is_certain=False, options=options)
+
+
+def _trained_with(args: Fields) -> Fields:
+    own = {"global_pool": args.get("gp"), "bn_eps": args.get("bn_eps"), "bn_momentum": args.get("bn_momentum")}
+    return own | dict(as_fields(args.get("model_kwargs")) or {})
+
+
+def says_tf(texts: Mapping[str, str]) -> bool:
+    """Whether a file says that its network is one of the tf_ models."""
+    found = statement(texts)
+    return found is not None and found.variant is not None and found.is_tf
+
+
+def says_symmetric(texts: Mapping[str, str]) -> bool:
+    """Whether a file says that its network is one of the others."""
+    found = statement(texts)
+    return found is not None and found.variant is not None and not found.is_tf
+
+
+def objection(texts: Mapping[str, str]) -> str | None:
+    """Why a file's network is none that has an official definition, although its tensors may fit one."""
+    found = statement(texts)
+    if found is None or found.variant is not None:
+        return None
+    if not found.is_certain and not _LIKE_TIMM.search(found.model):
+        return None
+    what = (
+        "which is a network of timm's own and none of the official ones: what it computes may differ where names and "
+        "shapes agree (blurred pooling, other norms, other blocks)"
+        if "efficientnet" in found.model
+        else "which is no EfficientNet, whereas the names of the tensors are those of one"
+    )
+    return f"{found.where} says {found.name[:80]!r}, {what}. {WAY_OUT}"
+
+
+WAY_OUT = (
+    "Use it with timm itself. If it is an official network all the same, say which of timm's two kinds: --from timm "
+    "(tf_ models) or --from timm-symmetric (the others), and what has no definition is passed over."
+)

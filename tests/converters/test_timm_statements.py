@@ -1,0 +1,221 @@
+"""What files say of a network in timm's words: its name, and what it was made with."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converters import SourceOptions, UnknownArchitecture, open_checkpoint
+from converters.checkpoint import Checkpoint
+from converters.dialects._timm_names import VARIANT_OF, bare
+from converters.memory import MemoryReader
+from converters.opening import understand
+from effnet_core import VARIANTS, Padding, Pooling, resolve
+from tests.converters.memory import in_dialect
+from tests.lively import lively_state
+
+SPEC = resolve("b0", width=0.13, depth=0.5, num_classes=10)
+STATE = in_dialect("timm", SPEC, lively_state(SPEC))
+TELLING = "took tf_"
+"""In the note of a file that tells nothing."""
+
+
+def beside(config: object, options: SourceOptions | None = None) -> Checkpoint:
+    """The tensors beside a config.json."""
+    reader = MemoryReader(STATE, path=Path("memory"), format="memory")
+    reader.metadata = {"config.json": json.dumps(config)}
+    return understand(reader, options or SourceOptions())
+
+
+def saved(folder: Path, values: Mapping[str, Any], options: SourceOptions | None = None) -> Checkpoint:
+    """A checkpoint of PyTorch with the tensors and those values."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    state = {name: torch.from_numpy(array.copy()) for name, array in STATE.items()}
+    torch.save({"state_dict": state, **values}, folder / "x.pth.tar")
+    with open_checkpoint(folder / "x.pth.tar", options) as checkpoint:
+        return checkpoint
+
+
+def is_told(checkpoint: Checkpoint) -> bool:
+    return not any(TELLING in note for note in checkpoint.notes)
+
+
+# Names
+
+
+def test_every_variant_has_a_name() -> None:
+    assert set(VARIANT_OF.values()) == set(VARIANTS)
+    assert VARIANT_OF["tf_efficientnet_cc_b1_8e"] == "efficientnet-condconv-b0-8e-depth"
+    assert VARIANT_OF["efficientnet_es"] == "efficientnet-edgetpu-S"
+    assert "efficientnetv2_b0" not in VARIANT_OF  # timm has it with official weights alone
+
+
+@pytest.mark.parametrize(
+    ("said", "model"),
+    [
+        ("tf_efficientnet_b0", "tf_efficientnet_b0"),
+        ("tf_efficientnet_b0.ns_jft_in1k", "tf_efficientnet_b0"),
+        ("hf-hub:timm/efficientnet_b0.ra_in1k", "efficientnet_b0"),
+        ("tf_efficientnet_l2_ns_475", "tf_efficientnet_l2"),
+        ("tf_efficientnetv2_s_in21ft1k", "tf_efficientnetv2_s"),
+        ("efficientnet_blur_b0", "efficientnet_blur_b0"),
+        ("efficientnet_b0_ns", "efficientnet_b0_ns"),  # such tags are those of tf_ models
+    ],
+)
+def test_names_without_their_tags(said: str, model: str) -> None:
+    assert bare(said) == model
+
+
+@pytest.mark.parametrize("tag", ["", ".in1k"])
+@pytest.mark.parametrize(("name", "dialect"), [("efficientnet_b0", "timm-symmetric"), ("tf_efficientnet_b0", "timm")])
+def test_a_name_tells_the_kind(name: str, dialect: str, tag: str, tmp_path: Path) -> None:
+    said = name + tag
+    found = [
+        beside({"architecture": said}),
+        *(
+            saved(tmp_path, values)
+            for values in (
+                {"arch": said},
+                {"arch": "efficientnet", "args": argparse.Namespace(model=said)},
+                {"args": argparse.Namespace(model=said, root=pathlib.PurePosixPath("/x"), score=np.float64(0.5))},
+                {"hyper_parameters": {"model_name": said, "lr": 0.1}},
+                {"hyper_parameters": {"backbone": said, "model": "classifier"}},
+                {"hyper_parameters": argparse.Namespace(encoder_name=said)},
+            )
+        ),
+    ]
+    assert [one.dialect.name for one in found] == [dialect] * len(found)
+    assert all(is_told(one) for one in found)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"arch": "efficientnet"},  # the name of timm's class, which its program writes where it has no args
+        {"arch": "resnet50"},
+        {"arch": "b0"},
+        {"args": argparse.Namespace(model="efficientnet")},
+        {"hyper_parameters": {"model_name": "resnet50", "lr": 0.1}},
+        {"hyper_parameters": {"lr": 0.1, "model_name": ["efficientnet_b0"]}},
+    ],
+)
+def test_where_nothing_tells_the_kind_the_first_note_says_so(values: dict[str, Any], tmp_path: Path) -> None:
+    found = saved(tmp_path, values)
+    assert found.dialect.name == "timm"
+    first = found.notes[0]
+    assert all(word in first for word in (TELLING, "tf_efficientnet", "without tf_", "--from timm-symmetric", "wrong"))
+    assert is_told(saved(tmp_path, values, SourceOptions(dialect="timm")))
+
+
+@pytest.mark.parametrize(
+    "name", ["efficientnet_blur_b0", "efficientnetv2_rw_t.ra2_in1k", "efficientnet_b1_pruned", "efficientnet_b0_gn"]
+)
+def test_networks_of_timm_s_own_are_refused(name: str, tmp_path: Path) -> None:
+    message = f"says '{name}', which is a network of timm's own and none of the official ones.*--from timm"
+    with pytest.raises(UnknownArchitecture, match=message):
+        beside({"architecture": name})
+    for values in (
+        {"arch": name},
+        {"args": argparse.Namespace(model=name)},
+        {"hyper_parameters": {"backbone": name}},
+    ):
+        with pytest.raises(UnknownArchitecture, match=message):
+            saved(tmp_path, values)
+    said = beside({"architecture": name}, SourceOptions(dialect="timm-symmetric"))
+    assert (said.dialect.name, said.spec.padding) == ("timm-symmetric", Padding.SYMMETRIC)
+    assert any(name in note for note in said.notes)
+
+
+def test_a_configuration_of_another_architecture_is_refused() -> None:
+    with pytest.raises(UnknownArchitecture, match=r"config\.json says 'resnet50', which is no EfficientNet"):
+        beside({"architecture": "resnet50"})
+    assert beside({"architecture": "resnet50"}, SourceOptions(arch="b0", width=0.13, depth=0.5)).spec.name == SPEC.name
+
+
+def test_another_variant_than_that_of_the_tensors_is_said() -> None:
+    found = beside({"architecture": "tf_efficientnet_b4"})
+    assert any("says 'tf_efficientnet_b4'; the tensors say efficientnet-b0" in note for note in found.notes)
+    assert not any("the tensors say" in note for note in beside({"architecture": "tf_efficientnet_b0"}).notes)
+
+
+# Options
+
+USUAL = beside({"architecture": "tf_efficientnet_b0"}).spec
+
+
+def options_of(checkpoint: Checkpoint) -> tuple[object, ...]:
+    spec = checkpoint.spec
+    assert spec.classifier is not None
+    return spec.classifier.pooling, spec.norm.epsilon, spec.norm.decay, spec.padding
+
+
+READ = [
+    ({}, (Pooling.AVERAGE, 1e-3, 0.9, Padding.SAME)),
+    ({"global_pool": "avg", "act_layer": "silu", "num_classes": 10, "drop_rate": 0.3}, None),
+    ({"global_pool": None, "bn_eps": None, "act_layer": None, "img_size": 64}, None),
+    ({"global_pool": "max"}, (Pooling.MAX, 1e-3, 0.9, Padding.SAME)),
+    ({"bn_eps": 1e-5}, (Pooling.AVERAGE, 1e-5, 0.9, Padding.SAME)),
+    ({"bn_momentum": 0.01}, (Pooling.AVERAGE, 1e-3, 0.99, Padding.SAME)),
+    ({"pad_type": ""}, (Pooling.AVERAGE, 1e-3, 0.9, Padding.SYMMETRIC)),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), READ)
+def test_options_that_change_logits_are_read(
+    given: dict[str, Any], expected: tuple[object, ...] | None, tmp_path: Path
+) -> None:
+    name = "tf_efficientnet_b0"
+    renamed = {"gp" if word == "global_pool" else word: value for word, value in given.items()}
+    of_timm = {word: renamed.pop(word) for word in ("gp", "bn_eps", "bn_momentum") if word in renamed}
+    found = [
+        beside({"architecture": name, "model_args": given}),
+        beside({"architecture": name, "global_pool": "avg", "model_args": given}),
+        saved(tmp_path, {"arch": name, "args": argparse.Namespace(model=name, model_kwargs=renamed, **of_timm)}),
+    ]
+    for one in found:
+        assert options_of(one) == pytest.approx(expected or READ[0][1])
+        assert any("so the network is taken" in note for note in one.notes) is (one.spec != USUAL)
+    at_top = beside({"architecture": name, "global_pool": given.get("global_pool")})
+    assert options_of(at_top)[0] is (expected or READ[0][1])[0]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"global_pool": "catavgmax"},
+        {"global_pool": ["max"]},
+        {"bn_eps": -1},
+        {"bn_eps": "1e-5"},
+        {"bn_momentum": 1},
+        {"pad_type": "valid"},
+        {"act_layer": "gelu"},
+        {"act_layer": "relu"},
+        {"norm_layer": "groupnorm"},
+        {"aa_layer": "blurpc"},
+        {"se_layer": {"rd_ratio": 0.5}},
+    ],
+)
+def test_options_without_a_definition_are_refused(given: dict[str, Any], tmp_path: Path) -> None:
+    name = "tf_efficientnet_b0"
+    message = f"'{name}' was made with {next(iter(given))}=.*--from timm"
+    with pytest.raises(UnknownArchitecture, match=message):
+        beside({"architecture": name, "model_args": given})
+    with pytest.raises(UnknownArchitecture, match=message):
+        saved(tmp_path, {"arch": name, "args": argparse.Namespace(model=name, model_kwargs=given)})
+    said = beside({"architecture": name, "model_args": given}, SourceOptions(dialect="timm"))
+    assert options_of(said) == options_of(beside({"architecture": name}))
+
+
+def test_what_stands_in_place_of_text_tells_nothing() -> None:
+    for config in ([], "x", {"architecture": 7}, {"architecture": None, "model_args": {"bn_eps": 1e-5}}):
+        assert not is_told(beside(config))
+    for wrong in (7, [], "max"):
+        assert options_of(beside({"architecture": "tf_efficientnet_b0", "model_args": wrong})) == READ[0][1]

@@ -18,7 +18,8 @@ class Ema(StrEnum):
     """What to do about moving averages."""
 
     AUTO = "auto"
-    """Take them when every variable has one."""
+    """Take them when every variable has one, or where the file holds nothing else. Where only a part of the variables
+    has one, take all variables and no average, and say how many are without."""
     ALWAYS = "always"
     """Take them, or fail."""
     NEVER = "never"

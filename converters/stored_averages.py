@@ -107,8 +107,9 @@ def choose_set(reader: Reader, options: SourceOptions) -> Chosen:
     found = None if options.prefix is not None else find_averages(reader.tensors)
     if found is None:
         return Chosen(hidden={}, options=options, has_averages=False, uses_averages=False, notes=())
-    absent = [name for name in found.raw if _counts(reader, name) and not _fits(reader, found, name)]
-    _check_policy(options.ema, found, absent)
+    variables = [name for name in found.raw if _counts(reader, name)]
+    absent = [name for name in variables if not _fits(reader, found, name)]
+    _check_policy(options.ema, found, variables, absent)
     takes = not found.raw or options.ema is Ema.ALWAYS or (options.ema is Ema.AUTO and not absent)
     left = found.raw if takes else found.by_variable.values()
     return Chosen(
@@ -118,7 +119,7 @@ def choose_set(reader: Reader, options: SourceOptions) -> Chosen:
         options=replace(options, ema=Ema.AUTO),
         has_averages=True,
         uses_averages=takes,
-        notes=(_note(found, absent, takes=takes),),
+        notes=(_note(found, variables, absent, takes=takes),),
     )
 
 
@@ -132,11 +133,12 @@ def _fits(reader: Reader, found: Averages, name: str) -> bool:
     return average is not None and reader.tensors[average].shape == reader.tensors[name].shape
 
 
-def _check_policy(policy: Ema, found: Averages, absent: list[str]) -> None:
+def _check_policy(policy: Ema, found: Averages, variables: list[str], absent: list[str]) -> None:
     if policy is Ema.ALWAYS and absent:
         raise EmaUnavailable(
-            f"Expected a moving average of each of the {len(found.raw)} variables; without one of their shape: "
-            f"{len(absent)}, such as {absent[0]}. Use --ema never (ema='never') to take the variables."
+            f"Expected a moving average of each of the {len(variables)} variables; without one of their shape: "
+            f"{len(absent)} of {len(variables)}, such as {absent[0]}. Use --ema never (ema='never') to take the "
+            "variables."
         )
     if policy is Ema.NEVER and not found.raw:
         raise EmaUnavailable(
@@ -145,12 +147,12 @@ def _check_policy(policy: Ema, found: Averages, absent: list[str]) -> None:
         )
 
 
-def _note(found: Averages, absent: list[str], *, takes: bool) -> str:
+def _note(found: Averages, variables: list[str], absent: list[str], *, takes: bool) -> str:
     average = next(iter(found.by_variable.values()))
     if takes:
         return f"Took the moving averages, such as {average}."
     if absent:
-        return f"Took the variables: without a moving average, {len(absent)} of {len(found.raw)}, such as {absent[0]}."
+        return f"Took the variables: without a moving average, {len(absent)} of {len(variables)}, such as {absent[0]}."
     return f"Took the variables, not their moving averages, such as {average}."
 
 

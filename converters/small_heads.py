@@ -37,6 +37,10 @@ from effnet_core.parameters import LEAVES, classifier_parameters
 
 _ACTIVATION = Activation.RELU
 """What is assumed where a new head stands in the place of a network's own classifier."""
+_GUESS = (
+    f"The activation between the head's dense layers is a guess, {_ACTIVATION}: with another one the logits differ. "
+    "Say which it is with --head-activation; where it is none of those offered, leave the head out with --drop-head."
+)
 _OTHERWISE = (
     "If the model is another one, say what stands between dense layers (--head-activation none, relu, swish, ...), "
     "correct the definition (effnet info FILE --json prints it) and give it with --spec "
@@ -96,6 +100,7 @@ def find_small_head(
             f"--head-activation is {wanted!r}, and the head has no two dense layers with room between. Leave it out."
         )
     hidden, assumed = _assumed_layers(layers, places, wanted, is_torch=is_torch)
+    guess = (_GUESS,) if places and wanted is None else ()
     classifier = Classifier(
         in_channels=last.inputs,
         num_classes=last.outputs,
@@ -103,7 +108,7 @@ def find_small_head(
         dropout_rate=published.dropout_rate,
         hidden=tuple(hidden),
     )
-    return SmallHead(classifier=classifier, names=_names(classifier, layers), notes=(_taken(layers), assumed))
+    return SmallHead(classifier=classifier, names=_names(classifier, layers), notes=(*guess, _taken(layers), assumed))
 
 
 def _as_stated(stated: StatedHead) -> SmallHead:

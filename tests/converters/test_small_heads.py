@@ -81,6 +81,8 @@ def test_a_small_head_is_taken(dialect, rows, expected, is_wrapped):
     assert "--spec" in assumed
     assert "--head-activation" in assumed
     assert ("relu behind" in assumed) is ("relu" in expected)
+    guesses = [note for note in found.notes if "is a guess, relu" in note and "--head-activation" in note]
+    assert len(guesses) == ("relu" in expected)
     assert not any("Left out" in note or "gives features" in note for note in found.notes)
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from effnet_core import MaskSite, MovingAverage, RmsProp, Sgd
+from effnet.plain import plain
+from effnet_core import MaskSite, MovingAverage, RmsProp, Sgd, TrainingRecipe
 
 Array = NDArray[Any]
 _EXPLAINED = 1e-6
@@ -28,6 +29,24 @@ class Cause:
     """Whose it is, `a` or `b`, if the other side is as the recipe and the definition say."""
     tensor: str
     explanation: str
+
+
+def of_recipes(a: TrainingRecipe, b: TrainingRecipe) -> list[Cause]:
+    """Fields of two recipes that differ; some of them, as the decay of long averages, act after thousands of steps."""
+    left, right = dict(_leaves("", plain(a))), dict(_leaves("", plain(b)))
+    return [
+        Cause(side="b", tensor=path, explanation=f"its recipe says {right.get(path)}, that of a {left.get(path)}")
+        for path in dict.fromkeys([*left, *right])
+        if left.get(path) != right.get(path)
+    ]
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in cast("dict[str, Any]", value).items():
+            yield from _leaves(f"{path}.{key}" if path else key, item)
+    else:
+        yield path, value
 
 
 def explains(candidate: Array, found: Array, other: Array) -> bool:

@@ -163,7 +163,7 @@ def exact_parity(
         b=side(network_b, backends[1]),
         device=where,
         input=description,
-        notes=notes,
+        notes=(*notes, *_odd_drops(first, "A"), *_odd_drops(second, "B")),
         grid=used,
         order=order,
         tensors=_tensors(reference, first.held, second.held),
@@ -203,6 +203,11 @@ def _run(
         trained = Trace(network.spec, state, grid, reference=reference, training=True, seed=seed)
         model.run(batch, trained)
         return _Run(held=held, inference=trace, training=trained, statistics=model.updated(reference, state, trained))
+
+
+def _odd_drops(ran: _Run, letter: str) -> tuple[str, ...]:
+    odd = {} if ran.training is None else ran.training.odd
+    return tuple(f"In {letter}, {name} {words}." for name, words in odd.items() if words)
 
 
 def _model(network: Network, backend: Backend, device: Device, names: tuple[str, ...]) -> _Model:

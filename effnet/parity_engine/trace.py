@@ -7,6 +7,7 @@ back. So rounding is one piece of code, and everything else is theirs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from zlib import crc32
 
 import numpy as np
@@ -17,6 +18,10 @@ from effnet_core import Layer, LayerKind, NetworkSpec, Parameter, Role, layers, 
 
 _DRAWS = 4096
 """How often a layer that drops is asked for a part that stays, or goes, as the mask says, at most."""
+_PROBES, _LEAST_DRAWS, _EVENTS = 256, 4, 400
+"""Samples of a draw that tells how a layer drops, draws at the least, and samples that are to be dropped in all."""
+_DEVIATIONS = 6
+"""Standard deviations by which the number of dropped samples may be off: chance exceeds them once in 10^9 layers."""
 _COLUMNS = {Role.CONV: (0, 1, 2), Role.DEPTHWISE: (0, 1, 3), Role.DENSE: (0,), Role.ROUTING: (0,)}
 """Axes over which the products of one output are summed."""
 
@@ -41,6 +46,8 @@ class Trace:
         """Of each layer with weights: how many its sums need to be exact."""
         self.rows: dict[str, int] = {}
         """Of each normalisation: over how many numbers a channel's statistics were taken."""
+        self.odd: dict[str, str] = {}
+        """Of each layer that drops: what it does otherwise than the definition says, empty where nothing."""
         self.training = training
         self._layers = {layer.name: layer for layer in layers(spec)}
         self._parameters = _by_layer(spec)
@@ -78,21 +85,23 @@ class Trace:
     def _dropped(self, name: str, branch: Array, again: Callable[[Array], Array]) -> Array:
         """What the layer itself makes of its input, with its own rate, except that the mask says what stays.
 
-        The layer draws until everything that is to stay has stayed once, and something that is to go has gone.
+        The layer draws until everything that is to stay has stayed once. One that does not drop as the definition says,
+        in what it drops at once or how often, gives nothing at all here, so that it differs from one that does.
         """
+        self.odd[name] = odd_drops(again, ndim=branch.ndim, by_sample=name.endswith(".drop_connect"))
+        if self.odd[name]:
+            return np.zeros_like(branch)
         stays = self.mask(name, branch.shape) == 1
-        result, found, has_gone = np.zeros_like(branch), np.zeros(branch.shape, dtype=bool), bool(stays.all())
+        result, found = np.zeros_like(branch), np.zeros(branch.shape, dtype=bool)
         for _ in range(_DRAWS):
             drawn = again(branch)
             kept = drawn != 0
             result = np.where(stays & kept & ~found, drawn, result)
             found |= kept
-            has_gone |= bool((~stays & ~kept & (branch != 0)).any())
-            if has_gone and (found | ~stays | (branch == 0)).all():
+            if (found | ~stays | (branch == 0)).all():
                 return result
         raise InexactNetwork(
-            f"{name} was run {_DRAWS} times in training and never {'kept' if has_gone else 'dropped'} what it was to; "
-            "expected a rate above 0 and below 1."
+            f"{name} was run {_DRAWS} times in training and never kept what it was to; expected a rate below 1."
         )
 
     def _check(self, layer: Layer, inputs: Sequence[Array]) -> None:
@@ -135,6 +144,34 @@ class Trace:
         step = min(unit(x), unit(mean)) * unit(gamma) * scale
         sums = (channels + np.abs(mean)) * np.abs(gamma) * scale + np.abs(beta)
         return max(_bits(float(one), min(float(of), unit(beta))) for one, of in zip(sums, step, strict=True))
+
+
+def odd_drops(again: Callable[[Array], Array], *, ndim: int, by_sample: bool) -> str:
+    """What a layer that drops does otherwise than it should, in words; empty where it does nothing otherwise.
+
+    It runs on ones. A drop-connect drops whole samples, each by itself, a dropout single values; what is kept is
+    divided by the share that stays, which therefore says how often the layer has to drop.
+    """
+    ones = np.ones((_PROBES, 2, 2, 4) if ndim == 4 else (_PROBES, 16))
+    first = again(ones)
+    scale = float(first.max())
+    share = 1 / scale if scale > 0 else 0.0
+    if not 0 < share < 1:
+        return "never drops anything" if share == 1 else f"multiplies what it keeps by {scale:g}"
+    draws = min(_DRAWS, max(_LEAST_DRAWS, ceil(_EVENTS / (_PROBES * (1 - share)))))
+    kept = np.stack([(again(ones) != 0).reshape(_PROBES, -1) for _ in range(draws)])  # (draws, samples, values)
+    mixed = (kept.any(2) != kept.all(2)).any()
+    if by_sample and mixed:
+        return "drops single values, not whole samples"
+    if not by_sample and not mixed:
+        return "drops whole samples, not single values"
+    chosen = kept[:, :, 0] if by_sample else kept.reshape(draws, -1)
+    if (chosen.any(1) == chosen.all(1)).all():
+        return "drops the whole batch at once"
+    expected, deviation = share * chosen.size, np.sqrt(share * (1 - share) * chosen.size)
+    if abs(int(chosen.sum()) - expected) > _DEVIATIONS * deviation:
+        return f"keeps {chosen.mean():.3g} of what it is given, and divides it by {share:.3g}"
+    return ""
 
 
 def _by_layer(spec: NetworkSpec) -> dict[str, Parameter]:

@@ -91,6 +91,8 @@ def training_parity(
     given = RandomInput(images=4) if inputs is None else inputs
     seed = given.seed if isinstance(given, RandomInput) else 0
     batch, description = given_input(given, network_a.spec)
+    if len(batch) < 2:
+        raise InputError("The statistics of a batch need at least 2 images; found 1. Give more: --batch 4.")
     chosen = labels if labels is not None else np.random.default_rng([seed, 1]).integers(classes, size=len(batch))
     course = _course(network_a.spec, recipe, steps=steps, shape=batch.shape)
     import_frameworks([backend_a, backend_b])
@@ -152,6 +154,7 @@ class _Race:
             }
             sites = steppers[Precision.FLOAT64][0].sites
             explained = list(causes.of_sites(sites, steppers[Precision.FLOAT64][1].sites))
+            explained += causes.of_recipes(*(trainee.recipe or self.course.recipe for trainee in self.trainees))
             compared: list[StepComparison] = []
             history: list[tuple[StepRecord, StepRecord]] = []
             difference: Difference | None = None

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from effnet.parity_engine.compare import MULTIPLE, ROUNDOFF32, ROUNDOFF64
 from effnet.parity_engine.trainee import Arrays, StepRecord
 from effnet_core.parameters import LEAVES, STATISTICS
 
@@ -92,20 +93,32 @@ def distances(a: Arrays, b: Arrays) -> dict[str, float]:
 def compare_step(
     number: int, wide: tuple[StepRecord, StepRecord], narrow: tuple[StepRecord, StepRecord], *, limit: float
 ) -> StepComparison:
-    """One step in float64 (`wide`) and in float32 (`narrow`), a and b of each."""
+    """One step in float64 (`wide`) and in float32 (`narrow`), a and b of each.
+
+    A tensor may be `limit` apart in float64, or as far as rounding explains it: MULTIPLE times the smaller one of both
+    sides' own distances between float32 and float64, in proportion to the roundoff.
+    """
     kinds: dict[Kind, KindComparison] = {}
     pairs = zip(kinds_of(wide[0]), kinds_of(wide[1]), kinds_of(narrow[0]), kinds_of(narrow[1]), strict=True)
     for (kind, a), (_, b), (_, a32), (_, b32) in pairs:
         float64 = distances(a, b)
+        own = distances(a, a32), distances(b, b32)
         worst = max(float64, key=lambda name: float64[name])
         kinds[kind] = KindComparison(
             worst=worst,
             float64=float64[worst],
             float32=max(distances(a32, b32).values()),
-            first=next((name for name, value in float64.items() if not value <= limit), None),
+            first=next(
+                (name for name, value in float64.items() if not value <= max(limit, _by_rounding(name, own))), None
+            ),
         )
     a, b = wide
     return StepComparison(step=number, learning_rate=a.learning_rate, loss_a=a.loss, loss_b=b.loss, kinds=kinds)
+
+
+def _by_rounding(name: str, own: tuple[Mapping[str, float], Mapping[str, float]]) -> float:
+    least = min(side.get(name, 0.0) for side in own)
+    return MULTIPLE * min(least, 1.0) * (ROUNDOFF64 / ROUNDOFF32)
 
 
 def first_difference(compared: StepComparison, records: tuple[StepRecord, StepRecord]) -> Difference | None:

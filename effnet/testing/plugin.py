@@ -12,10 +12,13 @@ from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
 _WORDS = re.compile(r"[^\w.-]+")
+_LONGEST = 120
+"""Characters of a report's name; file systems allow about 255 bytes."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,6 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--effnet-device", choices=("cpu", "cuda"), default="cpu", help="where the fixture effnet_parity runs models"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a folder for reports that cannot be one, before any test runs."""
+    folder: Path | None = config.getoption("--effnet-report")
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise pytest.UsageError(f"--effnet-report {folder} is a file; expected a folder.")
 
 
 @pytest.fixture
@@ -58,10 +68,19 @@ def pytest_runtest_makereport(
     if folder is None or result is None or not isinstance(failure, result.ParityError):
         return report
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{_WORDS.sub('_', item.nodeid).strip('_')}.{call.when}"
+    path = folder / f"{_file_name(item.nodeid)}.{call.when}"
     found: Any = failure.result
     document = json.dumps(found.document(), indent=2, allow_nan=False)
     Path(f"{path}.json").write_text(f"{document}\n", "utf-8")
     Path(f"{path}.txt").write_text(f"{found}\n", "utf-8")
     report.sections.append(("effnet", f"The whole comparison: {path}.json and {path}.txt"))
     return report
+
+
+def _file_name(test: str) -> str:
+    """A name for files; where it does not hold the whole name of the test, a number keeps others apart."""
+    plain = test.replace("::", "_").replace("/", "_")
+    name = _WORDS.sub("_", plain).strip("_")
+    if name == plain and len(name) <= _LONGEST:
+        return name
+    return f"{name[:_LONGEST]}-{crc32(test.encode()):08x}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,16 +86,34 @@ def from_model(array: Array, layout: Layout) -> Array:
 
 
 def named_outputs(value: Any) -> dict[str, Any]:
-    """One tensor, or the tensors of a mapping or a sequence, by name."""
+    """One tensor, or the tensors of mappings and sequences, also inside each other, by name; None counts as absent.
+
+    Raises `UnusableModel` for outputs that hold no tensor, or anything else.
+    """
+    found = dict(_tensors("output", value))
+    if not found:
+        raise UnusableModel("A model gives no output; expected one tensor, or several in a dictionary or a list.")
+    return {"output": next(iter(found.values()))} if len(found) == 1 else found
+
+
+def _tensors(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if value is None:
+        return
+    untyped: Any = value
     if isinstance(value, Mapping):
-        parts: dict[str, Any] = {str(key): item for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    elif isinstance(value, list | tuple):
-        parts = {str(index): item for index, item in enumerate(value)}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        parts: list[tuple[Any, Any]] = list(untyped.items())
+    elif isinstance(untyped, list | tuple):
+        parts = list(enumerate(cast("Sequence[Any]", untyped)))
+    elif hasattr(value, "shape") and len(value.shape) > 0:
+        yield name, value
+        return
     else:
-        return {"output": value}
-    if len(parts) == 1:
-        return {"output": next(iter(parts.values()))}
-    return {f"output.{key}": item for key, item in parts.items() if hasattr(item, "shape")}
+        raise UnusableModel(
+            f"{name} of a model is {type(value).__name__}; expected tensors with the batch first, in dictionaries and "
+            "lists. Wrap the model so that it gives what is to be compared."
+        )
+    for key, item in parts:
+        yield from _tensors(f"{name}.{key}", item)
 
 
 def check_called(names: Sequence[str], calls: Mapping[str, int], title: str) -> None:

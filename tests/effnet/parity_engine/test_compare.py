@@ -123,3 +123,13 @@ def test_the_largest_logits_are_counted():
 def test_results_of_other_networks_are_refused(b):
     with pytest.raises(ValueError, match="endpoints"):
         compare(outputs(), outputs(**b))
+
+
+def test_a_single_number_that_is_exact_by_luck_is_no_measure():
+    exact = Outputs(float64={"logits": np.array([[0.5 + 2e-16]])}, float32={"logits": np.array([[0.5]], np.float32)})
+    usual = Outputs(
+        float64={"logits": np.array([[0.5 - 4e-15]])}, float32={"logits": np.array([[0.5 + 4e-7]], np.float32)}
+    )
+    assert compare(exact, usual).agrees
+    wrong = Outputs(float64={"logits": np.array([[0.5 - 4e-13]])}, float32=usual.float32)
+    assert not compare(exact, wrong).agrees

@@ -76,6 +76,55 @@ def test_a_mistake_in_either_backend_is_seen_in_its_layer(name, backend, monkeyp
     assert not any(item.is_doubtful for item in report.differences if item.name == fault.layer)
 
 
+def _dropping(keep):
+    """A layer that drops otherwise: `keep` says what stays, for a shape (N, C, H, W) and a generator."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+    class Drop(torch.nn.Module):
+        def forward(self, branch):
+            return branch / 0.8 * keep(branch) if self.training else branch
+
+    return Drop()
+
+
+def _each(branch, share, shape):
+    return branch.new_empty(shape).bernoulli_(share)
+
+
+@pytest.mark.parametrize(
+    ("keep", "words"),
+    [
+        (lambda x: _each(x, 0.8, x.shape), "drops single values"),
+        (lambda x: _each(x, 0.8, (*x.shape[:2], 1, 1)), "drops single values"),
+        (lambda x: _each(x, 0.8, (1, 1, 1, 1)), "drops the whole batch"),
+        (lambda x: _each(x, 0.3, (len(x), 1, 1, 1)), "keeps 0.3"),
+        (lambda x: 0.8, "never drops"),
+        (lambda x: _each(x, 0.8, (len(x), 1, 1, 1)), None),
+    ],
+)
+def test_a_layer_that_drops_otherwise_is_seen(keep, words, monkeypatch):
+    package = pytest.importorskip("effnet_torch", reason="PyTorch is not installed")
+    rate = replace(SPEC, blocks=(*SPEC.blocks[:2], replace(SPEC.blocks[2], drop_connect_rate=0.2)))
+    network = replace(BASE, spec=rate)
+    real = package.create_model
+
+    def create_model(*args, **options):
+        model = real(*args, **options)
+        if len(models) % 2:
+            model.blocks[2].drop_connect = _dropping(keep)
+        models.append(model)
+        return model
+
+    models = []
+    monkeypatch.setattr(package, "create_model", create_model)
+    report = exact_parity(network, network, a_backend="torch", b_backend="torch", inputs=images(2, 32, 32))
+    if words is None:  # the control: this one drops as it should
+        assert report.agrees
+        return
+    assert report.first_difference == "blocks.2.drop_connect"
+    assert any(f"In B, blocks.2.drop_connect {words}" in note for note in report.notes)
+
+
 def test_weights_that_differ_in_the_last_bit_are_listed_although_no_result_differs(monkeypatch):
     report = in_torch(replace(BASE, state=FAULTS["one float"].state(STATE)))
     assert [(item.name, item.differing) for item in report.differences] == [("blocks.2.project.conv.kernel", 1)]

@@ -244,6 +244,15 @@ def test_averages_without_warm_up_are_named():
     assert any("0.9999: the decay without warm-up" in cause.explanation for cause in report.causes)
 
 
+def test_recipes_that_part_only_after_thousands_of_steps_are_named():
+    usual = TRAINING_RECIPES["v1"]
+    recipe = replace(usual, moving_average=replace(usual.moving_average, decay=0.999))
+    report = trained(b_trainee=Trainee(recipe=recipe), steps=2)
+    assert report.difference is None
+    assert keys(report) == {("b", "moving_average.decay"): "its recipe says 0.999, that of a 0.9999"}
+    assert not report.agrees
+
+
 def test_what_nothing_explains_is_said_to_be_unexplained():
     def build(spec, state, dtype):
         return of_torch(spec, {**state, "head.conv.kernel": state["head.conv.kernel"] * 1.01}, dtype)
@@ -268,6 +277,11 @@ def test_what_nothing_explains_is_said_to_be_unexplained():
 def test_what_cannot_be_trained_is_refused(options, error):
     with pytest.raises(error, match="expected"):
         trained(**options)
+
+
+def test_one_image_has_no_statistics():
+    with pytest.raises(InputError, match="at least 2 images"):
+        training_parity(BASE, BASE, a_backend="torch", b_backend="torch", inputs=X[:1])
 
 
 def test_the_command(tmp_path):

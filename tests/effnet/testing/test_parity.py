@@ -89,6 +89,40 @@ def test_an_explicit_tolerance_and_precision():
     assert_parity(keras_model(), other, inputs=INPUT, precision="float32", tolerance=1e-3)
 
 
+class Nested(torch.nn.Module):
+    """Gives its features inside a list, as many models do."""
+
+    def __init__(self, factor, *, kind=list):
+        super().__init__()
+        self.factor, self.kind = factor, kind
+
+    def forward(self, x):
+        pooled = x.mean((2, 3))
+        return {"logits": pooled, "hidden": self.kind([pooled * 2, pooled * self.factor])}
+
+
+def test_outputs_inside_each_other_are_compared_too():
+    result = assert_parity(Nested(3), Nested(3, kind=tuple), inputs=INPUT)
+    assert [layer.name for layer in result.comparison.layers] == [
+        "output.logits",
+        "output.hidden.0",
+        "output.hidden.1",
+    ]
+    with pytest.raises(ParityError) as caught:
+        assert_parity(Nested(3), Nested(4), inputs=INPUT)
+    assert first(caught) == "output.hidden.1"
+
+
+@pytest.mark.parametrize("value", [[], {"a": 3}, None])
+def test_outputs_that_are_no_tensors_are_refused(value):
+    class Odd(torch.nn.Module):
+        def forward(self, x):
+            return value
+
+    with pytest.raises(UnusableModel, match="expected"):
+        assert_parity(Odd(), Odd(), inputs=INPUT)
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_one_precision_alone(precision):
     assert_parity(keras_model(), torch_model(), inputs=INPUT, precision=precision)

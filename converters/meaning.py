@@ -13,7 +13,7 @@ from functools import partial
 from math import isclose
 
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
-from effnet_core import EffnetError, NetworkSpec, Padding, Preprocessing
+from effnet_core import EffnetError, NetworkSpec, Padding, Pooling, Preprocessing
 
 STORED_RECIPE = "stored-normalisation"
 """The recipe of a definition whose input normalisation was found in tensors of the file."""
@@ -78,6 +78,7 @@ def settle(spec: NetworkSpec, dialect: Dialect, *, accept_different_logits: bool
             f"Padding differs: this network {_PADS[spec.padding]}, {dialect.title} {_PADS[own.padding]}. The logits "
             "will differ, as you accepted; effnet parity shows by how much."
         )
+    notes += _pooling_notes(spec, dialect, own, accept_different_logits=accept_different_logits)
     if own.decay not in (None, spec.norm.decay):
         notes.append(
             f"Batch-norm decay differs: {spec.norm.decay:g} here, {own.decay:g} in {dialect.title} (in PyTorch's words "
@@ -101,6 +102,29 @@ def _refusal(spec: NetworkSpec, dialect: Dialect, own: Semantics) -> str:
         "  --accept-different-logits (accept_different_logits=True): write the weights all the same. Measure what it "
         "costs with effnet parity, and fine-tune."
     )
+
+
+def _pooling_notes(spec: NetworkSpec, dialect: Dialect, own: Semantics, *, accept_different_logits: bool) -> list[str]:
+    if spec.classifier is None or spec.classifier.pooling is not Pooling.MAX:
+        return []
+    if own.maximum_pooling is not None:
+        return [
+            "This network takes the maximum over the image before its classifier: make the model of "
+            f"{dialect.title} with {own.maximum_pooling}, or it gives other logits."
+        ]
+    if not accept_different_logits:
+        raise DifferentSemantics(
+            f"{dialect.title} would give other logits from these weights: before its classifier its network takes the "
+            "average over the image; the one that was trained takes the maximum.\n"
+            "Expected: a target that pools as the source does. Ways out:\n"
+            "  --to effnet-torch, --to native or a .keras file: this project's networks pool as the definition says;\n"
+            "  --drop-head: features without a classifier;\n"
+            "  --accept-different-logits (accept_different_logits=True): write the weights all the same."
+        )
+    return [
+        f"Pooling differs: this network takes the maximum before its classifier, {dialect.title} the average. The "
+        "logits will differ, as you accepted; effnet parity shows by how much."
+    ]
 
 
 def _input_notes(spec: NetworkSpec, dialect: Dialect, own: Semantics) -> list[str]:

@@ -74,6 +74,9 @@ class Semantics:
     expects: PixelRange | None = None
     """What the weights that its project publishes expect of the caller, assumed of a file that says nothing; None: what
     those of the network's definition expect."""
+    maximum_pooling: str | None = None
+    """With what its model is made to take the maximum, and not the average, before its classifier; None: with
+    nothing."""
     remark: str | None = None
     """What somebody has to know who computes with that network; told when weights are written for it."""
     variants: frozenset[str] | None = None

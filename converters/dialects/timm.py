@@ -42,6 +42,8 @@ _MBCONV = {
     "project.norm": f"{_BLOCK}.bn3",
 }
 
+_MAXIMUM = "global_pool='max'"
+
 TIMM = Dialect(
     name="timm",
     title="timm (tf_ models)",
@@ -91,7 +93,7 @@ TIMM = Dialect(
         "names; took tf_. If the model's name in timm does not begin with tf_, all logits are wrong, and nothing else "
         "will say it: use --from timm-symmetric then, and --from timm where it does."
     ),
-    semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3, decay=0.9),),
+    semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3, decay=0.9, maximum_pooling=_MAXIMUM),),
 )
 
 TIMM_SYMMETRIC = replace(
@@ -99,5 +101,7 @@ TIMM_SYMMETRIC = replace(
     name="timm-symmetric",
     title="timm (models without tf_)",
     hint=says_symmetric,
-    semantics=(Semantics(padding=Padding.SYMMETRIC, epsilon=1e-5, decay=0.9, expects=IMAGENET),),
+    semantics=(
+        Semantics(padding=Padding.SYMMETRIC, epsilon=1e-5, decay=0.9, expects=IMAGENET, maximum_pooling=_MAXIMUM),
+    ),
 )

@@ -21,7 +21,7 @@ from converters.epsilon import SHIFTED_KEY, shifted
 from converters.formats import open_reader
 from converters.memory import MemoryReader
 from converters.opening import understand
-from effnet_core import NetworkSpec, Norm, Padding, parameters, resolve
+from effnet_core import NetworkSpec, Norm, Padding, Pooling, parameters, resolve
 from tests.converters.memory import equal, in_dialect, opened
 from tests.lively import lively_state
 
@@ -206,3 +206,26 @@ def test_the_architecture_in_timm_s_training_checkpoint_is_taken(arch: str, dial
 
 def test_shifting_keeps_the_type() -> None:
     assert shifted(np.ones(3, np.float16), 0.5).dtype == np.float16
+
+
+def test_maximum_pooling_is_refused_where_the_targets_own_network_averages(tmp_path: Path) -> None:
+    assert SPEC.classifier is not None
+    maximum = replace(SPEC, classifier=replace(SPEC.classifier, pooling=Pooling.MAX))
+    save_state(tmp_path / "max.safetensors", maximum, STATE, sync=False)
+    with pytest.raises(DifferentSemantics, match=r"takes the\s+average over the image"):
+        convert(tmp_path / "max.safetensors", tmp_path / "no.pth", to="efficientnet-pytorch", sync=False)
+    assert not (tmp_path / "no.pth").exists()
+    accepted = convert(
+        tmp_path / "max.safetensors",
+        tmp_path / "yes.pth",
+        to="efficientnet-pytorch",
+        sync=False,
+        accept_different_logits=True,
+    )
+    assert any("Pooling differs" in note for note in accepted.notes)
+    timm = convert(tmp_path / "max.safetensors", tmp_path / "timm.pth", to="timm", sync=False)
+    assert any("global_pool='max'" in note for note in timm.notes)
+    # The control: the network that averages is written without a word about it.
+    save_state(tmp_path / "mean.safetensors", SPEC, STATE, sync=False)
+    usual = convert(tmp_path / "mean.safetensors", tmp_path / "usual.pth", to="efficientnet-pytorch", sync=False)
+    assert not any("ooling" in note for note in usual.notes)

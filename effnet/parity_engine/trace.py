@@ -20,6 +20,7 @@ _DRAWS = 4096
 """How often a layer that drops is asked for a part that stays, or goes, as the mask says, at most."""
 _PROBES, _LEAST_DRAWS, _EVENTS = 256, 4, 400
 """Samples of a draw that tells how a layer drops, draws at the least, and samples that are to be dropped in all."""
+_TRIES = 64
 _DEVIATIONS = 6
 """Standard deviations by which the number of dropped samples may be off: chance exceeds them once in 10^9 layers."""
 _COLUMNS = {Role.CONV: (0, 1, 2), Role.DEPTHWISE: (0, 1, 3), Role.DENSE: (0,), Role.ROUTING: (0,)}
@@ -153,8 +154,8 @@ def odd_drops(again: Callable[[Array], Array], *, ndim: int, by_sample: bool) ->
     divided by the share that stays, which therefore says how often the layer has to drop.
     """
     ones = np.ones((_PROBES, 2, 2, 4) if ndim == 4 else (_PROBES, 16))
-    first = again(ones)
-    scale = float(first.max())
+    # Where nothing at all stays, once in a while, the next draw says by what is divided.
+    scale = next((largest for _ in range(_TRIES) if (largest := float(again(ones).max())) > 0), 0.0)
     share = 1 / scale if scale > 0 else 0.0
     if not 0 < share < 1:
         return "never drops anything" if share == 1 else f"multiplies what it keeps by {scale:g}"

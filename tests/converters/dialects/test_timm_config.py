@@ -71,8 +71,14 @@ def test_other_fields() -> None:
     assert (half.mean[0], half.scale[0]) == (127.5, 127.5)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"architecture": "resnet50", "pretrained_cfg": {"mean": 1}}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}"])
 def test_other_texts_say_nothing(text: str) -> None:
     spec = resolve("b0")
     assert configured(spec, {"config.json": text}) == Configured(spec=spec)
     assert configured(spec, {}) == Configured(spec=spec)
+
+
+def test_another_architecture_is_told_and_says_nothing_else() -> None:
+    spec = resolve("b0")
+    said = configured(spec, {"config.json": '{"architecture": "resnet50", "pretrained_cfg": {"mean": 1}}'})
+    assert said == Configured(spec=spec, notes=("Config.json says 'resnet50', which is none of timm's names.",))

@@ -3,9 +3,9 @@
     ./tools/test tests/tools    # once: makes both environments
     .venv/bin/python tools/ports.py
 
-Each library's own model loads a B0 (V2-B0, Lite0) with lively random weights that the converter wrote in its names, and
-computes logits in float64; what the official definition gives there (effnet_tf, which the tests hold to the official
-code's own results) is the truth.
+Each library's own model loads a B0 (V2-B0, Lite0, ...) with random weights and the statistics of a batch, which the
+converter wrote in its names, and computes logits in float64. What the official definition gives there is the truth
+(effnet_tf, which the tests hold to the official code's own results).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ float32, the only type in which Keras on PyTorch computes its normalisations.
 class Port:
     """One row of the table."""
 
-    library: str
+    project: str
     """As `tests/foreign/judge.py` calls it."""
     model: str
     """The library's name of the network."""
@@ -86,34 +86,34 @@ ENDINGS = {
 """Of the file in each naming; a folder as on the Hugging Face hub has none."""
 
 PORTS = (
-    Port(library="keras.applications", model="EfficientNetB0", variant="b0", dialect="keras-applications", pixels=True),
+    Port(project="keras.applications", model="EfficientNetB0", variant="b0", dialect="keras-applications", pixels=True),
     Port(
-        library="keras.applications",
+        project="keras.applications",
         model="EfficientNetV2B0",
         variant="v2-b0",
         dialect="keras-applications-v2",
         pixels=True,
     ),
-    Port(library="timm", model="tf_efficientnet_b0", variant="b0", dialect="timm"),
-    Port(library="timm", model="efficientnet_b0", variant="b0", dialect="timm-symmetric"),
-    Port(library="timm", model="tf_efficientnet_lite0", variant="lite0", dialect="timm"),
-    Port(library="timm", model="tf_efficientnet_es", variant="edgetpu-S", dialect="timm"),
-    Port(library="timm", model="tf_efficientnet_cc_b0_4e", variant="condconv-b0-4e", dialect="timm"),
-    Port(library="timm", model="tf_efficientnetv2_b0", variant="v2-b0", dialect="timm"),
-    Port(library="torchvision", model="efficientnet_b0", variant="b0", dialect="torchvision"),
-    Port(library="torchvision", model="efficientnet_v2_s", variant="v2-s", dialect="torchvision"),
-    Port(library="transformers", model="b0", variant="b0", dialect="huggingface"),
+    Port(project="timm", model="tf_efficientnet_b0", variant="b0", dialect="timm"),
+    Port(project="timm", model="efficientnet_b0", variant="b0", dialect="timm-symmetric"),
+    Port(project="timm", model="tf_efficientnet_lite0", variant="lite0", dialect="timm"),
+    Port(project="timm", model="tf_efficientnet_es", variant="edgetpu-S", dialect="timm"),
+    Port(project="timm", model="tf_efficientnet_cc_b0_4e", variant="condconv-b0-4e", dialect="timm"),
+    Port(project="timm", model="tf_efficientnetv2_b0", variant="v2-b0", dialect="timm"),
+    Port(project="torchvision", model="efficientnet_b0", variant="b0", dialect="torchvision"),
+    Port(project="torchvision", model="efficientnet_v2_s", variant="v2-s", dialect="torchvision"),
+    Port(project="transformers", model="b0", variant="b0", dialect="huggingface"),
     Port(
-        library="keras_hub",
+        project="keras_hub",
         model="efficientnet_b0 backbone",
         variant="b0",
         dialect="keras-hub",
         features=True,
         dtype="float32",
     ),
-    Port(library="efficientnet_pytorch", model="efficientnet-b0", variant="b0", dialect="efficientnet-pytorch"),
-    Port(library="efficientnet_pytorch", model="efficientnet-b0 nominal", variant="b0", dialect="efficientnet-pytorch"),
-    Port(library="efficientnet_pytorch", model="efficientnet-lite0", variant="lite0", dialect="efficientnet-pytorch"),
+    Port(project="efficientnet_pytorch", model="efficientnet-b0", variant="b0", dialect="efficientnet-pytorch"),
+    Port(project="efficientnet_pytorch", model="efficientnet-b0 nominal", variant="b0", dialect="efficientnet-pytorch"),
+    Port(project="efficientnet_pytorch", model="efficientnet-lite0", variant="lite0", dialect="efficientnet-pytorch"),
 )
 
 
@@ -168,8 +168,8 @@ def errors(port: Port, folder: Path) -> dict[str, float]:
         images=images,
         logits={f"{size}/{port.dtype}": np.empty(0) for size in images},
     )
-    python = Path(sys.executable) if port.library in BESIDE_US else ENVIRONMENT / "bin" / "python"
-    judge = Judge(port.library, python=python, folder=place)
+    python = Path(sys.executable) if port.project in BESIDE_US else ENVIRONMENT / "bin" / "python"
+    judge = Judge(port.project, python=python, folder=place)
     try:
         found = judge.logits(written(port, given.path, place), like=asked)
     finally:
@@ -223,12 +223,12 @@ def document(rows: list[tuple[Port, dict[str, float]]]) -> str:
     sizes = [f"{height} x {width}" for height, width in SIZES]
     lines = [
         BEFORE.format(releases=", ".join(sorted(set(releases())))),
-        f"| library | its network | official network | {' | '.join(sizes)} |",
+        f"| project | its network | official network | {' | '.join(sizes)} |",
         f"| --- | --- | --- | {' | '.join('---' for _ in sizes)} |",
     ]
     for port, found in rows:
         cells = [f"**{error:.1e}**" if not error <= bound(port) else f"{error:.1e}" for error in found.values()]
-        lines.append(f"| {port.library} | {port.model} | {resolve(port.variant).name} | {' | '.join(cells)} |")
+        lines.append(f"| {port.project} | {port.model} | {resolve(port.variant).name} | {' | '.join(cells)} |")
     lines.append(AFTER)
     return "\n".join(lines)
 
@@ -248,7 +248,7 @@ def main() -> None:
         rows = []
         for port in PORTS:
             rows.append((port, errors(port, Path(folder))))
-            print(port.library, port.model, *(f"{error:.1e}" for error in rows[-1][1].values()), flush=True)
+            print(port.project, port.model, *(f"{error:.1e}" for error in rows[-1][1].values()), flush=True)
     (ROOT / "docs" / "ports.md").write_text(document(rows), "utf-8")
 
 

@@ -50,7 +50,7 @@ def settled_state(spec: NetworkSpec, *, seed: int = 0, side: int = 96) -> dict[s
     """
     import torch  # noqa: PLC0415  # the others here need no framework
 
-    from effnet_torch import create_model, read_state  # noqa: PLC0415
+    from effnet_torch import create_model, read_state  # noqa: PLC0415  # as above
 
     random = np.random.default_rng(seed)
     model = create_model(spec, lively_state(spec, seed=seed), drop_connect_rate=0.0, dropout_rate=0.0).train()

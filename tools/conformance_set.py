@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from converters import DifferentSemantics, Ema, SourceOptions, convert  # noqa: E402
-from converters.dialects._huggingface_config import NoConfig  # noqa: E402
-from converters.naming import Unnamed  # noqa: E402
-from effnet.backends import Network, runner  # noqa: E402
-from effnet.choices import Backend, Device, Precision  # noqa: E402
-from effnet.conformance import VERSION  # noqa: E402
-from effnet_core import Activation, NetworkSpec, Padding, endpoints, to_json  # noqa: E402
-from tests import oracle  # noqa: E402
+from converters import DifferentSemantics, Ema, SourceOptions, convert
+from converters.dialects._huggingface_config import NoConfig
+from converters.naming import Unnamed
+from effnet.backends import Network, runner
+from effnet.choices import Backend, Device, Precision
+from effnet.conformance import VERSION
+from effnet_core import Activation, NetworkSpec, Padding, endpoints, to_json
+from tests import oracle
 
 Array = NDArray[Any]
 FIRST = oracle.SIZES[0]

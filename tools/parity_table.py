@@ -28,13 +28,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from effnet.backends import Array, Network, runner  # noqa: E402
-from effnet.choices import Backend, Device, Precision  # noqa: E402
-from effnet.frameworks import import_frameworks  # noqa: E402
-from effnet.parity_engine.exact import exact_parity  # noqa: E402
-from effnet.parity_engine.grid import Grid  # noqa: E402
-from effnet_core import VARIANTS, multiply_adds, resolve  # noqa: E402
-from tests.lively import images, settled_state  # noqa: E402
+from effnet.backends import Array, Network, runner
+from effnet.choices import Backend, Device, Precision
+from effnet.frameworks import import_frameworks
+from effnet.parity_engine.exact import exact_parity
+from effnet.parity_engine.grid import Grid
+from effnet_core import VARIANTS, multiply_adds, resolve
+from tests.lively import images, settled_state
 
 MOST = 40e9
 """Multiply-adds of an image beyond which a network runs at a smaller size."""
@@ -146,7 +146,7 @@ def _narrow(network: Network, batch: Array, truth: Array) -> dict[str, tuple[flo
 
 def mixed_tf(network: Network, batch: Array, name: str, truth: Array) -> float:
     """The Keras policy mixed_bfloat16 or mixed_float16."""
-    from effnet_tf import create_model  # noqa: PLC0415  # as below: in the order that import_frameworks took
+    from effnet_tf import create_model  # noqa: PLC0415  # after import_frameworks, in its order
 
     model: Any = create_model(network.spec, network.state, dtype=f"mixed_{name}")
     return apart(np.asarray(model(batch, training=False), np.float64), truth)
@@ -154,9 +154,9 @@ def mixed_tf(network: Network, batch: Array, name: str, truth: Array) -> float:
 
 def mixed_torch(network: Network, batch: Array, name: str, truth: Array, *, device: str = "cuda") -> float:
     """PyTorch's autocast."""
-    import torch  # noqa: PLC0415
+    import torch  # noqa: PLC0415  # as above
 
-    from effnet_torch import create_model  # noqa: PLC0415
+    from effnet_torch import create_model  # noqa: PLC0415  # as above
 
     model = create_model(network.spec, network.state, device=device).eval()
     nchw = torch.from_numpy(batch).permute(0, 3, 1, 2).to(device)  # (N, H, W, C) -> (N, C, H, W)

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from converters import DIALECTS, DifferentSemantics, convert, save_state  # noqa: E402
-from effnet.backends import Network, runner  # noqa: E402
-from effnet.choices import Backend, Device, Precision  # noqa: E402
-from effnet_core import NetworkSpec, resolve  # noqa: E402
-from tests.foreign.judge import BESIDE_US, ENVIRONMENT, Judge, Made  # noqa: E402
-from tests.foreign.judge import Network as Asked  # noqa: E402
-from tests.lively import settled_state  # noqa: E402
+from converters import DIALECTS, DifferentSemantics, convert, save_state
+from effnet.backends import Network, runner
+from effnet.choices import Backend, Device, Precision
+from effnet_core import NetworkSpec, resolve
+from tests.foreign.judge import BESIDE_US, ENVIRONMENT, Judge, Made
+from tests.foreign.judge import Network as Asked
+from tests.lively import settled_state
 
 SIZES = ((224, 224), (225, 225), (240, 331))
 """Nominal, odd, not square. At 225 all grids of a network are odd, and symmetric padding is the same as SAME."""

@@ -15,17 +15,14 @@ import numpy as np
 from converters import Ema
 from effnet.backends import Array, Network
 from effnet.loading import read_source
+from effnet.parity_engine.activations import activation_of, with_activation, with_activations
+from effnet.parity_engine.input_rules import prepared_otherwise
 from effnet_core import (
-    RECIPES,
     Activation,
     EffnetError,
-    FusedMBConv,
-    HiddenActivation,
-    HiddenDense,
     NetworkSpec,
     Padding,
     Parameter,
-    Preprocessing,
     Role,
     output_size,
     padding_amounts,
@@ -35,7 +32,6 @@ from effnet_core import (
 
 EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6)
 """TensorFlow's EfficientNets have 1e-3, PyTorch's and Keras' own layers 1e-5 and 1e-3, others' what is between."""
-Rgb = tuple[float, float, float]
 _SPATIAL = (Role.CONV, Role.DEPTHWISE, Role.EXPERTS, Role.DEPTHWISE_EXPERTS)
 
 
@@ -190,65 +186,17 @@ def _epsilons(network: Network, other: NetworkSpec, place: Place, batch: Array) 
 
 
 def _activations(network: Network, place: Place, batch: Array) -> Iterator[Hypothesis]:
-    own = _activation(network.spec, place.layer)
+    own = activation_of(network.spec, place.layer)
     for activation in Activation if own is not None else ():
         if activation is own:
             continue
         yield Hypothesis(
             suspect=Suspect.ACTIVATION,
             words=f"has the activation {activation}",
-            here=replace(network, spec=_with_activation(network.spec, place.layer, activation)),
-            everywhere=replace(network, spec=_with_activations(network.spec, own, activation)),
+            here=replace(network, spec=with_activation(network.spec, place.layer, activation)),
+            everywhere=replace(network, spec=with_activations(network.spec, own, activation)),
             batch=batch,
         )
-
-
-def _activation(spec: NetworkSpec, layer: str) -> Activation | None:
-    """The activation that acts in a layer."""
-    where, *rest = layer.split(".")
-    if where == "stem":
-        return spec.stem.activation
-    if where == "head" and spec.head is not None:
-        return spec.head.activation
-    if where == "hidden" and spec.classifier is not None:
-        hidden = spec.classifier.hidden[int(rest[0])]
-        return hidden.activation if isinstance(hidden, HiddenDense | HiddenActivation) else None
-    if where == "blocks" and len(rest) > 1:
-        block = spec.blocks[int(rest[0])]
-        is_linear = rest[1] == "project" and (block.has_expansion or not isinstance(block, FusedMBConv))
-        return None if is_linear else block.activation
-    return None
-
-
-def _with_activation(spec: NetworkSpec, layer: str, activation: Activation) -> NetworkSpec:
-    """The definition with another one at a layer; in a block, in all its parts, which have one in common."""
-    where, *rest = layer.split(".")
-    if where == "stem":
-        return replace(spec, stem=replace(spec.stem, activation=activation))
-    if where == "head" and spec.head is not None:
-        return replace(spec, head=replace(spec.head, activation=activation))
-    index = int(rest[0])
-    if where == "hidden" and spec.classifier is not None:
-        hidden = list(spec.classifier.hidden)
-        changed = hidden[index]
-        if isinstance(changed, HiddenDense | HiddenActivation):
-            hidden[index] = replace(changed, activation=activation)
-        return replace(spec, classifier=replace(spec.classifier, hidden=tuple(hidden)))
-    blocks = list(spec.blocks)
-    blocks[index] = replace(blocks[index], activation=activation)
-    return replace(spec, blocks=tuple(blocks))
-
-
-def _with_activations(spec: NetworkSpec, own: Activation | None, activation: Activation) -> NetworkSpec:
-    """The definition with another one wherever stem, blocks and head have `own`."""
-    found = {"stem": spec.stem.activation}
-    found |= {f"blocks.{index}": block.activation for index, block in enumerate(spec.blocks)}
-    if spec.head is not None:
-        found["head"] = spec.head.activation
-    for layer, now in found.items():
-        if now is own:
-            spec = _with_activation(spec, layer, activation)
-    return spec
 
 
 def _averages(network: Network, batch: Array) -> Iterator[Hypothesis]:
@@ -281,42 +229,10 @@ def _same(a: Network, b: Network) -> bool:
 
 def _normalisations(network: Network, batch: Array) -> Iterator[Hypothesis]:
     """The input prepared otherwise from the same pixels, or prepared once more."""
-    for words, changed in _prepared(network.spec.preprocessing, batch.astype(np.float64)):
+    for words, changed in prepared_otherwise(network.spec.preprocessing, batch.astype(np.float64)):
         yield Hypothesis(
             suspect=Suspect.NORMALISATION, words=words, here=network, everywhere=None, batch=np.asarray(changed)
         )
-
-
-def _prepared(own: Preprocessing, batch: Array) -> Iterator[tuple[str, Array]]:
-    channels = batch.shape[-1]
-    rules = [(recipe.mean, recipe.scale) for recipe in RECIPES.values()]
-    rules += [((0.0, 0.0, 0.0), (scale, scale, scale)) for scale in (255.0, 1.0)]
-    for rule in dict.fromkeys(_for_channels(mean, scale, channels) for mean, scale in rules):
-        if rule is None:
-            continue
-        mean, scale = rule
-        words = _rule(*rule)
-        if rule != (own.mean, own.scale) and len(own.mean) == len(own.scale) == channels:
-            pixels = batch * own.scale + own.mean
-            yield f"takes {words} of the pixels 0..255, not {_rule(own.mean, own.scale)}", (pixels - mean) / scale
-        if words != "x":
-            yield f"takes {words} of its input once more", (batch - mean) / scale
-
-
-def _for_channels(mean: Rgb, scale: Rgb, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """A rule for that many channels; None where it has other numbers for each of red, green and blue."""
-    if len(mean) == channels:
-        return mean, scale
-    return (mean[:1] * channels, scale[:1] * channels) if len({*mean}) == len({*scale}) == 1 else None
-
-
-def _rule(mean: tuple[float, ...], scale: tuple[float, ...]) -> str:
-    """What is done to x, such as (x - 127) / 128."""
-    first, second = (
-        f"{one[0]:g}" if len({*one}) == 1 else f"({', '.join(f'{x:g}' for x in one)})" for one in (mean, scale)
-    )
-    difference = "x" if first == "0" else f"(x - {first})"
-    return difference if second == "1" else f"{difference} / {second}"
 
 
 def _of(spec: NetworkSpec, layer: str) -> list[Parameter]:

@@ -88,8 +88,8 @@ class TensorBundleReader(Reader):
         if GRAPH_KEY not in self.skipped:
             return ()
         # Most checkpoints have none.
-        from converters.formats._bundle.object_graph import read_object_graph  # noqa: PLC0415
-        from converters.formats._bundle.object_names import are_numbered, with_names  # noqa: PLC0415
+        from converters.formats._bundle.object_graph import read_object_graph  # noqa: PLC0415 - of few files
+        from converters.formats._bundle.object_names import are_numbered, with_names  # noqa: PLC0415 - as above
 
         if not are_numbered(self._index.tensors):
             return ()

@@ -97,7 +97,7 @@ def _each(branch, share, shape):
         (lambda x: _each(x, 0.8, x.shape), "drops single values"),
         (lambda x: _each(x, 0.8, (*x.shape[:2], 1, 1)), "drops single values"),
         (lambda x: _each(x, 0.8, (1, 1, 1, 1)), "drops the whole batch"),
-        (lambda x: _each(x, 0.3, (len(x), 1, 1, 1)), "keeps 0.3"),
+        (lambda x: _each(x, 0.3, (len(x), 1, 1, 1)), "keeps 0."),
         (lambda x: 0.8, "never drops"),
         (lambda x: _each(x, 0.8, (len(x), 1, 1, 1)), None),
     ],

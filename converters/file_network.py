@@ -14,7 +14,7 @@ from converters.formats.base import Reader
 from converters.meaning import configured, normalised_by, pixel_formula, understood
 from converters.recognition import Recognised
 from converters.whose_names import is_hinted, texts_of
-from effnet_core import VARIANTS, NetworkSpec, Preprocessing, from_json, preprocessing, with_classes
+from effnet_core import VARIANTS, NetworkSpec, Preprocessing, from_json, recipe_preprocessing, with_classes
 
 if TYPE_CHECKING:
     from converters.keras_normalisation import Stated
@@ -73,7 +73,7 @@ def _stored(text: str, options: SourceOptions) -> NetworkSpec:
         spec = with_classes(spec, options.num_classes)
     if options.recipe is not None:
         resolution = spec.preprocessing.resolution
-        spec = replace(spec, preprocessing=preprocessing(options.recipe, resolution=resolution))
+        spec = replace(spec, preprocessing=recipe_preprocessing(options.recipe, resolution=resolution))
     return spec
 
 

@@ -10,7 +10,7 @@ from converters import SourceOptions
 from converters.errors import UnreadableFile
 from effnet.choices import OFFICIAL
 from effnet.formats import check_format
-from effnet_core import NetworkSpec, preprocessing, with_classes
+from effnet_core import NetworkSpec, recipe_preprocessing, with_classes
 
 if TYPE_CHECKING:
     from effnet_core.checkpoints import OfficialCheckpoint
@@ -71,7 +71,7 @@ def _completed(options: SourceOptions, checkpoint: OfficialCheckpoint) -> Source
 
 
 def _with_recipe(spec: NetworkSpec, recipe: str) -> NetworkSpec:
-    return replace(spec, preprocessing=preprocessing(recipe, resolution=spec.preprocessing.resolution))
+    return replace(spec, preprocessing=recipe_preprocessing(recipe, resolution=spec.preprocessing.resolution))
 
 
 def _note(checkpoint: OfficialCheckpoint) -> str:

@@ -16,6 +16,7 @@ from effnet_core.heads import (
     HiddenNorm,
     Pooling,
 )
+from effnet_core.preprocessing import CentreCrop, ShorterSide
 
 if TYPE_CHECKING:
     from effnet_core.spec import Block, NetworkSpec, Stem
@@ -61,12 +62,19 @@ def problems(spec: NetworkSpec) -> list[str]:
     return found
 
 
-def _of_preprocessing(spec: NetworkSpec) -> list[str]:
-    channels, mean, scale = spec.stem.in_channels, spec.preprocessing.mean, spec.preprocessing.scale
-    if len(mean) == len(scale) and len(mean) in (_RGB, channels):
-        return []
-    counts = f"{len(mean)} means and {len(scale)} scales"
-    return [f"its preprocessing has {counts}; expected a number for each of RGB or of its {channels} input channels"]
+def _of_preprocessing(spec: NetworkSpec) -> Iterator[str]:
+    rule, channels = spec.preprocessing, spec.stem.in_channels
+    if not (len(rule.mean) == len(rule.scale) and len(rule.mean) in (_RGB, channels)):
+        yield (
+            f"its preprocessing has {len(rule.mean)} means and {len(rule.scale)} scales; expected a number for each of "
+            f"RGB or of its {channels} input channels"
+        )
+    if rule.resolution < 1:
+        yield f"its preprocessing makes images of {rule.resolution} pixels a side, expected at least 1"
+    if isinstance(rule.crop, CentreCrop) and rule.crop.padding < 0:
+        yield f"the padding of its crop is {rule.crop.padding}, expected at least 0"
+    if isinstance(rule.crop, ShorterSide) and rule.crop.side < rule.resolution:
+        yield f"it crops {rule.resolution} pixels out of images whose shorter side is resized to {rule.crop.side}"
 
 
 def _widths(spec: NetworkSpec) -> list[tuple[_Part, int, int]]:

@@ -10,18 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from effnet_core.spec import Interpolation
+from effnet_core.preprocessing import CentreCrop, Crop, JpegDecoding, Offset, Resampling, WholeImage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How the images of a training were normalised, (pixel - mean) / scale with pixels in 0..255, and resized."""
+    """How the images of a training were decoded, cropped, resized and normalised for its evaluation.
+
+    x = (pixel - mean) / scale with pixels in 0..255.
+    """
 
     mean: tuple[float, float, float]
     scale: tuple[float, float, float]
-    interpolation: Interpolation = Interpolation.BICUBIC
-    crop_padding: int | None = 32
-    """None: no crop."""
+    resampling: Resampling = Resampling.LEGACY_BICUBIC
+    crop: Crop = CentreCrop(padding=32, offset=Offset.CEILING)  # noqa: RUF009 - frozen
+    jpeg: JpegDecoding = JpegDecoding.FAST
     uncropped_from: int | None = None
     """Resolution in pixels from which on nothing is cropped."""
     resolution: int | None = None
@@ -34,7 +37,8 @@ _IMAGENET = Recipe(
     mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
     scale=(0.229 * 255, 0.224 * 255, 0.225 * 255),
 )
-_MOBILE = Recipe(mean=(127.0, 127.0, 127.0), scale=(128.0, 128.0, 128.0), interpolation=Interpolation.BILINEAR)
+_MOBILE = Recipe(mean=(127.0, 127.0, 127.0), scale=(128.0, 128.0, 128.0), resampling=Resampling.LEGACY_BILINEAR)
+_V2_CROP = CentreCrop(padding=32, offset=Offset.FLOOR)
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
@@ -50,13 +54,15 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "v2": Recipe(
             mean=(128.0, 128.0, 128.0),
             scale=(128.0, 128.0, 128.0),
-            interpolation=Interpolation.BILINEAR,
+            crop=_V2_CROP,
+            resampling=Resampling.HALF_PIXEL_BILINEAR,
             uncropped_from=320,
         ),
         "v2-21k": Recipe(
             mean=(128.0, 128.0, 128.0),
             scale=(128.0, 128.0, 128.0),
-            interpolation=Interpolation.BILINEAR,
+            crop=_V2_CROP,
+            resampling=Resampling.HALF_PIXEL_BILINEAR,
             uncropped_from=320,
             resolution=224,
             num_classes=21843,
@@ -64,8 +70,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "v2-21k-ft1k": Recipe(
             mean=(127.5, 127.5, 127.5),
             scale=(127.5, 127.5, 127.5),
-            interpolation=Interpolation.BILINEAR,
-            crop_padding=None,
+            crop=WholeImage(),
+            resampling=Resampling.HALF_PIXEL_BILINEAR,
         ),
     }
 )

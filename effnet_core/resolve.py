@@ -10,6 +10,7 @@ from typing import TypedDict
 from effnet_core.errors import InvalidSpec
 from effnet_core.heads import Activation, Classifier, Head
 from effnet_core.naming import canonical_name
+from effnet_core.preprocessing import Preprocessing, WholeImage
 from effnet_core.recipes import RECIPES, Recipe
 from effnet_core.rounding import round_channels, round_repeats, squeeze_width
 from effnet_core.spec import (
@@ -20,7 +21,6 @@ from effnet_core.spec import (
     MBConv,
     NetworkSpec,
     Padding,
-    Preprocessing,
     Rounding,
     Stem,
 )
@@ -104,24 +104,25 @@ def resolve(
             label_offset=table.label_offset_of(classes),
             dropout_rate=variant.dropout_rate if dropout_rate is None else float(dropout_rate),
         ),
-        preprocessing=preprocessing(
+        preprocessing=recipe_preprocessing(
             recipe,
             resolution=_first(resolution, prepared.resolution, variant.resolution),
         ),
     )
 
 
-def preprocessing(recipe: str, *, resolution: int) -> Preprocessing:
+def recipe_preprocessing(recipe: str, *, resolution: int) -> Preprocessing:
     """The evaluation preprocessing of a recipe, `resolution` in pixels. Raises `InvalidSpec` for an unknown recipe."""
     rule = _find_recipe(recipe)
     is_cropped = rule.uncropped_from is None or _count("resolution", resolution) < rule.uncropped_from
     return Preprocessing(
         recipe=recipe,
         resolution=_count("resolution", resolution),
-        crop_padding=rule.crop_padding if is_cropped else None,
-        interpolation=rule.interpolation,
+        crop=rule.crop if is_cropped else WholeImage(),
+        resampling=rule.resampling,
         mean=rule.mean,
         scale=rule.scale,
+        jpeg=rule.jpeg,
     )
 
 

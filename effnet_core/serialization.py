@@ -11,9 +11,15 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from effnet_core.errors import InvalidSpec
 from effnet_core.heads import HiddenLayer
+from effnet_core.older_fields import with_todays_fields
+from effnet_core.preprocessing import Crop, Preprocessing
 from effnet_core.spec import Block, NetworkSpec
 
-VERSION = 1
+VERSION = 2
+"""2: the preprocessing says everything that is done to an image; 1 had `crop_padding` and `interpolation` instead."""
+_READ = (1, 2)
+_TAGGED = (Block, HiddenLayer, Crop)
+"""What is of several kinds, so that each says its own."""
 
 
 def to_json(spec: NetworkSpec) -> str:
@@ -30,9 +36,9 @@ def from_json(text: str) -> NetworkSpec:
     if not isinstance(document, dict):
         raise InvalidSpec("Expected the JSON of a network definition: an object with 'version' and 'network'.")
     body = cast("dict[str, Any]", document)
-    if body.get("version") != VERSION:
+    if type(body.get("version")) is not int or body["version"] not in _READ:
         raise InvalidSpec(
-            f"Expected a network definition of version {VERSION}, found version {body.get('version')!r}. "
+            f"Expected a network definition of version {VERSION} or older, found version {body.get('version')!r}. "
             "Write the file again with this version of effnet, or read it with the version that wrote it."
         )
     return cast("NetworkSpec", built(NetworkSpec, body.get("network"), "network"))
@@ -41,7 +47,7 @@ def from_json(text: str) -> NetworkSpec:
 def as_values(value: Any) -> Any:
     """Dataclasses as objects, tuples as lists and enums as their values: what JSON knows."""
     if is_dataclass(value) and not isinstance(value, type):
-        kind = {"kind": type(value).__name__} if isinstance(value, Block | HiddenLayer) else {}
+        kind = {"kind": type(value).__name__} if isinstance(value, _TAGGED) else {}
         return kind | {field.name: as_values(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
         return [as_values(item) for item in cast("tuple[Any, ...]", value)]
@@ -57,7 +63,7 @@ def built(kind: Any, value: Any, where: str) -> Any:
         return _dataclass(cast("type", kind), value, where)
     if get_origin(kind) is tuple:
         return _tuple(get_args(kind), value, where)
-    if kind in (Block, HiddenLayer):
+    if kind in _TAGGED:
         return _of_kind(get_args(kind), value, where)
     if get_origin(kind) in (types.UnionType, Union):
         present = next(option for option in get_args(kind) if option is not type(None))
@@ -66,7 +72,6 @@ def built(kind: Any, value: Any, where: str) -> Any:
 
 
 def _of_kind(options: tuple[type, ...], value: Any, where: str) -> Any:
-    """Blocks and hidden layers are of several kinds, so each says its own."""
     kinds = {kind.__name__: kind for kind in options}
     given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     if given.get("kind") not in kinds:
@@ -91,6 +96,8 @@ def _dataclass(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise InvalidSpec(f"{where} is {type(value).__name__}; expected an object.")
     given = cast("dict[str, Any]", value)
+    if kind is Preprocessing:
+        given = with_todays_fields(given)
     hints = _hints(kind)
     # Fields that came later have defaults, so that older files can still be read.
     optional = {field.name for field in fields(kind) if field.default is not MISSING}

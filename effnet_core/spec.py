@@ -12,6 +12,7 @@ from enum import StrEnum
 from effnet_core.consistency import problems
 from effnet_core.errors import InvalidSpec
 from effnet_core.heads import Activation, Classifier, Head
+from effnet_core.preprocessing import Preprocessing
 
 
 class Family(StrEnum):
@@ -40,13 +41,6 @@ class Padding(StrEnum):
     """TensorFlow's: output = ceil(input / stride), and the odd pixel goes after (bottom, right)."""
     SYMMETRIC = "symmetric"
     """torchvision's: (kernel - 1) // 2 on every side, whatever the input size."""
-
-
-class Interpolation(StrEnum):
-    """How the evaluation preprocessing resizes an image."""
-
-    BICUBIC = "bicubic"
-    BILINEAR = "bilinear"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,26 +124,6 @@ class CondMBConv(InvertedBottleneck):
 
 
 Block = MBConv | FusedMBConv | CondMBConv
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preprocessing:
-    """What a checkpoint expects to have been done to an image: x = (pixel - mean) / scale, pixels in 0..255.
-
-    `mean` and `scale` have a number for each of RGB. For images of other channels they have one for each of these, or
-    those of RGB, from which they were derived.
-    """
-
-    recipe: str
-    """Name of the training recipe (`effnet_core.RECIPES`)."""
-    resolution: int
-    """Side of the square that the network was evaluated at, in pixels."""
-    crop_padding: int | None
-    """The central crop has the side int(resolution / (resolution + crop_padding) * shorter image side), in pixels.
-    None: no crop, the whole image is squeezed into the square."""
-    interpolation: Interpolation
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("effnet_core", "effnet_tf", "effnet_torch", "converters", "effnet")
+PACKAGES = ("effnet_core", "effnet_tf", "effnet_torch", "effnet_onnx", "converters", "effnet")
 FRAMEWORKS = frozenset({"tensorflow", "keras", "torch"})
 FILES = frozenset({"numpy", "google_crc32c", "cramjam", "ml_dtypes", "h5py"})
 MAY_IMPORT = {
     "effnet_core": frozenset({"effnet_core"}),
     "effnet_tf": frozenset({"effnet_core", "effnet_tf", "numpy", "tensorflow", "keras"}),
     "effnet_torch": frozenset({"effnet_core", "effnet_torch", "numpy", "torch"}),
+    "effnet_onnx": frozenset({"effnet_core", "effnet_onnx", "numpy", "onnx", "onnxruntime"}),
     # The weights-only loader of torch reads .pth files older than the zip format, where torch is installed.
     "converters": frozenset({"effnet_core", "converters", "torch"}) | FILES,
     "effnet": frozenset(
@@ -28,6 +29,7 @@ MAY_IMPORT = {
             "typer",
             "rich",
             "PIL",
+            "simplejpeg",
             "jinja2",
             "markupsafe",
             "matplotlib",
@@ -40,7 +42,10 @@ MAY_IMPORT = {
     | FILES
     | FRAMEWORKS,
 }
-LAZY = {"converters": FRAMEWORKS, "effnet": FRAMEWORKS | {"effnet_tf", "effnet_torch", "PIL", "jinja2", "matplotlib"}}
+LAZY = {
+    "converters": FRAMEWORKS,
+    "effnet": FRAMEWORKS | {"effnet_tf", "effnet_torch", "effnet_onnx", "PIL", "jinja2", "matplotlib"},
+}
 """What a package imports inside functions only."""
 
 
@@ -110,6 +115,8 @@ def test_sources_import_only_from_the_floors_below(package: str) -> None:
         ("effnet_tf", "from effnet_torch.layers import PaddedConv2d"),
         ("effnet_torch", "import keras.layers"),
         ("effnet_torch", "from converters.errors import FormatError"),
+        ("effnet_onnx", "import torch"),
+        ("effnet_onnx", "def f():\n    from effnet import images"),
         ("converters", "import torch"),
         ("converters", "def f():\n    import tensorflow"),
         ("converters", "from effnet_tf import create_model"),
@@ -155,6 +162,12 @@ def test_the_torch_backend_does_not_load_tensorflow() -> None:
     loaded = loaded_by(every_module_of("effnet_torch"))
     assert {"effnet_torch", "torch"} <= loaded
     assert loaded & {"tensorflow", "keras", "effnet_tf", "converters"} == set()
+
+
+def test_preprocessing_in_numpy_loads_neither_onnx_nor_a_framework() -> None:
+    loaded = loaded_by("import effnet_onnx.preprocessing")
+    assert {"effnet_onnx", "numpy"} <= loaded
+    assert loaded - set(sys.stdlib_module_names) - loaded_by("") == {"effnet_onnx", "effnet_core", "numpy"}
 
 
 def test_a_worker_needs_numpy_and_its_framework_alone() -> None:

@@ -19,18 +19,25 @@ from effnet_core import (
     EffnetError,
     Family,
     Head,
-    Interpolation,
     MBConv,
     NetworkSpec,
     Pooling,
+    Resampling,
     Rounding,
     resolve,
     round_channels,
 )
 from effnet_core.variants import VARIANTS
 
-RESAMPLE = {Interpolation.BILINEAR: 2, Interpolation.BICUBIC: 3}
+RESAMPLE = {Resampling.PILLOW_NEAREST: 0, Resampling.PILLOW_BILINEAR: 2, Resampling.PILLOW_BICUBIC: 3}
 """Numbers of Pillow's filters."""
+_NEAREST = {
+    Resampling.LEGACY_BILINEAR: Resampling.PILLOW_BILINEAR,
+    Resampling.HALF_PIXEL_BILINEAR: Resampling.PILLOW_BILINEAR,
+    Resampling.LEGACY_BICUBIC: Resampling.PILLOW_BICUBIC,
+    Resampling.HALF_PIXEL_BICUBIC: Resampling.PILLOW_BICUBIC,
+}
+"""Pillow's filter that is nearest to TensorFlow's, which transformers has not."""
 _HEAD = 1280
 
 
@@ -104,7 +111,7 @@ def to_preprocessor_config(spec: NetworkSpec) -> dict[str, Any]:
         "image_processor_type": "EfficientNetImageProcessor",
         "do_resize": True,
         "size": square,
-        "resample": RESAMPLE[rule.interpolation],
+        "resample": RESAMPLE[_NEAREST.get(rule.resampling, rule.resampling)],
         "do_center_crop": False,
         "crop_size": square,
         "do_rescale": True,

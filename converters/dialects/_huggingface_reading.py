@@ -21,11 +21,11 @@ from converters.dialects._json_fields import (
     whole_numbers,
 )
 from converters.dialects.dialect import Configured, PixelRange
-from effnet_core import NetworkSpec
+from effnet_core import JpegDecoding, NetworkSpec, WholeImage
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation of transformers' EfficientNetImageProcessor where its file names none."""
-_INTERPOLATIONS = {filter_number: interpolation for interpolation, filter_number in RESAMPLE.items()}
+_RESAMPLING = {filter_number: resampling for resampling, filter_number in RESAMPLE.items()}
 
 
 def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
@@ -68,8 +68,11 @@ def _with_size(spec: NetworkSpec, prepared: Fields) -> NetworkSpec:
     if height is None or height != width or flag(prepared.get("do_center_crop"), default=False):
         return spec
     resample = prepared.get("resample")
-    interpolation = _INTERPOLATIONS.get(resample, rule.interpolation) if type(resample) is int else rule.interpolation
-    return replace(spec, preprocessing=replace(rule, resolution=height, crop_padding=None, interpolation=interpolation))
+    rule = replace(rule, resolution=height, crop=WholeImage())
+    if type(resample) is not int or resample not in _RESAMPLING:
+        return replace(spec, preprocessing=rule)
+    rule = replace(rule, resampling=_RESAMPLING[resample], jpeg=JpegDecoding.ACCURATE)
+    return replace(spec, preprocessing=rule)
 
 
 def _pixels(prepared: Fields) -> PixelRange | None:

@@ -13,9 +13,13 @@ from converters.dialects._json_fields import Fields, as_fields, fields_of, numbe
 from converters.dialects._timm_names import statement
 from converters.dialects._timm_options import with_options
 from converters.dialects.dialect import Configured, PixelRange
-from effnet_core import Interpolation, NetworkSpec, Preprocessing
+from effnet_core import JpegDecoding, NetworkSpec, Preprocessing, Resampling, ShorterSide, WholeImage
 
-_INTERPOLATIONS = {one.value: one for one in Interpolation}
+_RESAMPLING = {
+    "bicubic": Resampling.PILLOW_BICUBIC,
+    "bilinear": Resampling.PILLOW_BILINEAR,
+    "nearest": Resampling.PILLOW_NEAREST,
+}
 _SMALLEST_SHARE = 0.01
 """Of an image that a central crop keeps; the published networks keep 0.875 and more."""
 
@@ -42,19 +46,20 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
 
 
 def _sized(rule: Preprocessing, fields: Fields) -> Preprocessing:
-    interpolation = _INTERPOLATIONS.get(str(fields.get("interpolation")), rule.interpolation)
-    rule = replace(rule, interpolation=interpolation)
+    """With size, crop and resampling as timm's own transforms do them; the given rule where too little is said."""
     share = number(fields.get("test_crop_pct")) or number(fields.get("crop_pct"))
+    resampling = _RESAMPLING.get(str(fields.get("interpolation")))
     match whole_numbers(fields.get("test_input_size")) or whole_numbers(fields.get("input_size")):
         case [_, height, width] if height == width and side(height):
             rule = replace(rule, resolution=height)
         case _:
             return rule
-    if share is None or not _SMALLEST_SHARE <= share <= 1:
+    if resampling is None or share is None or not _SMALLEST_SHARE <= share <= 1:
         return rule
+    rule = replace(rule, resampling=resampling, jpeg=JpegDecoding.ACCURATE)
     if fields.get("crop_mode", "center") == "center":
-        return replace(rule, crop_padding=floor(rule.resolution / share) - rule.resolution)
-    return replace(rule, crop_padding=None) if fields.get("crop_mode") == "squash" and share == 1 else rule
+        return replace(rule, crop=ShorterSide(side=floor(rule.resolution / share)))
+    return replace(rule, crop=WholeImage()) if fields.get("crop_mode") == "squash" and share == 1 else rule
 
 
 def _pixels(fields: Fields) -> PixelRange | None:

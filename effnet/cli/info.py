@@ -11,7 +11,7 @@ from effnet.cli.output import say, say_table
 from effnet.cli.sources import SourceFlags, with_source_flags
 
 if TYPE_CHECKING:
-    from effnet_core import Block, Classifier, HiddenLayer, NetworkSpec
+    from effnet_core import Block, Classifier, HiddenLayer, NetworkSpec, Preprocessing
 
 
 @with_source_flags
@@ -71,12 +71,28 @@ def info(
 def _preprocessing(spec: "NetworkSpec") -> str:
     rule = spec.preprocessing
     mean, scale = (", ".join(f"{value:g}" for value in values) for values in (rule.mean, rule.scale))
-    crop = (
-        "no crop, the whole image is squeezed into the square"
-        if rule.crop_padding is None
-        else f"centre crop {rule.resolution}/{rule.resolution + rule.crop_padding} of the shorter side"
+    clipped = ", clipped to 0..255" if rule.clips else ""
+    return (
+        f"recipe {rule.recipe}: JPEG decoded {_JPEG[rule.jpeg]}, {_crop(rule)}, {rule.resampling} to "
+        f"{rule.resolution} x {rule.resolution}{clipped}, (pixel - ({mean})) / ({scale})"
     )
-    return f"recipe {rule.recipe}: {crop}, {rule.interpolation}, (pixel - ({mean})) / ({scale})"
+
+
+_JPEG = {"fast": "by the fast transform, as TensorFlow does", "accurate": "by the accurate transform, as Pillow does"}
+
+
+def _crop(rule: "Preprocessing") -> str:
+    from effnet_core import CentreCrop, Offset, ShorterSide
+
+    match rule.crop:
+        case CentreCrop(padding=padding, offset=offset):
+            rounded = "up" if offset is Offset.CEILING else "down"
+            whole = rule.resolution + padding
+            return f"centre crop {rule.resolution}/{whole} of the shorter side, offset rounded {rounded}"
+        case ShorterSide(side=side):
+            return f"resized to a shorter side of {side} pixels and the centre cut out"
+        case _:
+            return "no crop, the whole image is squeezed into the square"
 
 
 def _rows(spec: "NetworkSpec") -> Iterator[tuple[str, ...]]:

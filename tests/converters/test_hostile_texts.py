@@ -73,7 +73,7 @@ def said(reader: Reader, dialect: str) -> NetworkSpec:
     assert np.isfinite(np.array([*rule.mean, *rule.scale, spec.norm.epsilon], np.float32)).all()
     assert min(np.float32([*rule.scale, spec.norm.epsilon])) > 0
     assert 0 < rule.resolution <= 8192
-    assert abs(rule.crop_padding or 0) < 1_000_000
+    assert getattr(rule.crop, "side", 0) < 1_000_000
     assert max((len(note) for note in (*found.notes, *reader.notes)), default=0) < 1000
     return spec
 

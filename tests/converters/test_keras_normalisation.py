@@ -15,7 +15,7 @@ import pytest
 from converters import Checkpoint, FormatError, SourceOptions, open_checkpoint, save_state
 from converters.memory import MemoryReader
 from converters.opening import understand
-from effnet_core import RECIPES, preprocessing, resolve
+from effnet_core import RECIPES, recipe_preprocessing, resolve
 from tests.converters.memory import in_dialect
 from tests.lively import lively_state
 
@@ -229,7 +229,7 @@ def test_a_network_without_preprocessing_leaves_it_to_the_recipe() -> None:
 def test_the_caller_says_otherwise() -> None:
     for text in (None, config(RESCALING, OWN)):
         found = opened(PUBLISHED, text=text, options=SourceOptions(recipe="advprop"))
-        assert found.spec.preprocessing == preprocessing("advprop", resolution=224)
+        assert found.spec.preprocessing == recipe_preprocessing("advprop", resolution=224)
 
 
 @pytest.mark.parametrize(

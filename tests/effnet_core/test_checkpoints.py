@@ -3,27 +3,35 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from effnet_core import RECIPES, VARIANTS, Interpolation, total_count
+from effnet_core import RECIPES, VARIANTS, CentreCrop, JpegDecoding, Offset, Resampling, WholeImage, total_count
 from effnet_core.checkpoints import CHECKPOINTS, UnknownCheckpoint, find_checkpoint, official_spec, size_limit
 
-# Name, resolution, classes, labels' offset, mean of the first channel, crop padding, interpolation: by hand from the
+# Name, resolution, classes, labels' offset, mean of the first channel, crop, resampling: by hand from the
 # official code (tensorflow/tpu efficientnet_builder.py and preprocessing.py, google/automl datasets.py).
 EXPECTED = [
-    ("b0-baseline", 224, 1000, 0, 0.485 * 255, 32, "bicubic"),
-    ("b7-autoaugment", 600, 1000, 0, 0.485 * 255, 32, "bicubic"),
-    ("b8-advprop", 672, 1000, 0, 127.5, 32, "bicubic"),
-    ("l2-noisy-student", 800, 1000, 0, 0.485 * 255, 32, "bicubic"),
-    ("l2-475-noisy-student", 475, 1000, 0, 0.485 * 255, 32, "bicubic"),
-    ("lite3", 280, 1000, 0, 127, 32, "bilinear"),
-    ("edgetpu-s", 224, 1001, 1, 127, 32, "bilinear"),
-    ("edgetpu-l", 300, 1001, 1, 127, 32, "bilinear"),
-    ("condconv-b0-8e-depth", 224, 1000, 0, 127, 32, "bicubic"),
-    ("v2-b0", 224, 1000, 0, 0.485 * 255, 32, "bicubic"),
-    ("v2-b0-21k", 224, 21843, 0, 128, 32, "bilinear"),
-    ("v2-b3-21k-ft1k", 300, 1000, 0, 127.5, None, "bilinear"),
-    ("v2-s", 384, 1000, 0, 128, None, "bilinear"),
-    ("v2-xl-21k", 224, 21843, 0, 128, 32, "bilinear"),
-    ("v2-xl-21k-ft1k", 512, 1000, 0, 127.5, None, "bilinear"),
+    ("b0-baseline", 224, 1000, 0, 0.485 * 255, CentreCrop(padding=32, offset=Offset.CEILING), "legacy-bicubic"),
+    ("b7-autoaugment", 600, 1000, 0, 0.485 * 255, CentreCrop(padding=32, offset=Offset.CEILING), "legacy-bicubic"),
+    ("b8-advprop", 672, 1000, 0, 127.5, CentreCrop(padding=32, offset=Offset.CEILING), "legacy-bicubic"),
+    ("l2-noisy-student", 800, 1000, 0, 0.485 * 255, CentreCrop(padding=32, offset=Offset.CEILING), "legacy-bicubic"),
+    (
+        "l2-475-noisy-student",
+        475,
+        1000,
+        0,
+        0.485 * 255,
+        CentreCrop(padding=32, offset=Offset.CEILING),
+        "legacy-bicubic",
+    ),
+    ("lite3", 280, 1000, 0, 127, CentreCrop(padding=32, offset=Offset.CEILING), "legacy-bilinear"),
+    ("edgetpu-s", 224, 1001, 1, 127, CentreCrop(padding=32, offset=Offset.CEILING), "legacy-bilinear"),
+    ("edgetpu-l", 300, 1001, 1, 127, CentreCrop(padding=32, offset=Offset.CEILING), "legacy-bilinear"),
+    ("condconv-b0-8e-depth", 224, 1000, 0, 127, CentreCrop(padding=32, offset=Offset.CEILING), "legacy-bicubic"),
+    ("v2-b0", 224, 1000, 0, 0.485 * 255, CentreCrop(padding=32, offset=Offset.CEILING), "legacy-bicubic"),
+    ("v2-b0-21k", 224, 21843, 0, 128, CentreCrop(padding=32, offset=Offset.FLOOR), "half-pixel-bilinear"),
+    ("v2-b3-21k-ft1k", 300, 1000, 0, 127.5, WholeImage(), "half-pixel-bilinear"),
+    ("v2-s", 384, 1000, 0, 128, WholeImage(), "half-pixel-bilinear"),
+    ("v2-xl-21k", 224, 21843, 0, 128, CentreCrop(padding=32, offset=Offset.FLOOR), "half-pixel-bilinear"),
+    ("v2-xl-21k-ft1k", 512, 1000, 0, 127.5, WholeImage(), "half-pixel-bilinear"),
 ]
 
 
@@ -47,9 +55,10 @@ def test_every_variant_and_every_recipe_has_a_checkpoint():
 def test_what_a_checkpoint_wants(expected):
     spec = official_spec(CHECKPOINTS[expected[0]])
     rule, classifier = spec.preprocessing, spec.classifier
-    found = (rule.resolution, classifier.num_classes, classifier.label_offset, rule.mean[0], rule.crop_padding)
+    found = (rule.resolution, classifier.num_classes, classifier.label_offset, rule.mean[0], rule.crop)
     assert found == expected[1:6]
-    assert rule.interpolation is Interpolation(expected[6])
+    assert rule.resampling is Resampling(expected[6])
+    assert (rule.jpeg, rule.clips) == (JpegDecoding.FAST, False)
 
 
 def test_addresses_are_unique_and_encrypted():

@@ -11,7 +11,7 @@ from converters.dialects._huggingface_config import NoConfig, companions, depthw
 from converters.dialects._huggingface_reading import configured
 from converters.dialects.dialect import Configured
 from converters.meaning import normalised_by
-from effnet_core import NetworkSpec, Norm, Pooling, resolve
+from effnet_core import JpegDecoding, NetworkSpec, Norm, Pooling, Resampling, WholeImage, resolve
 
 CLASSIFIER = resolve("b0").classifier
 PUBLISHED_PADDING = {
@@ -58,10 +58,15 @@ def test_what_is_written_is_read() -> None:
     assert found.notes == ()
     assert found.pixels is not None
     assert normalised_by(spec.preprocessing, found.pixels) == spec.preprocessing
-    uncropped = replace(spec.preprocessing, crop_padding=None)
+    squeezed = replace(
+        spec.preprocessing,
+        crop=WholeImage(),
+        resampling=Resampling.PILLOW_BICUBIC,
+        jpeg=JpegDecoding.ACCURATE,
+    )
     classifier = replace(found.spec.classifier, dropout_rate=0.3)
     assert found.spec == replace(
-        found.spec, preprocessing=uncropped, norm=Norm(epsilon=1e-5, decay=0.99), classifier=classifier
+        found.spec, preprocessing=squeezed, norm=Norm(epsilon=1e-5, decay=0.99), classifier=classifier
     )
 
 
@@ -111,6 +116,7 @@ def test_the_published_processor_divides_twice() -> None:
     assert found.pixels is not None
     assert normalised_by(resolve("b1").preprocessing, found.pixels) == resolve("b1").preprocessing
     assert found.spec.preprocessing.resolution == 224
+    assert found.spec.preprocessing.resampling is Resampling.PILLOW_NEAREST
     assert any("divides pixels twice" in note for note in found.notes)
 
 

@@ -1,13 +1,14 @@
 """What timm's config.json says of the preprocessing, as its folders on the Hugging Face hub have it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from converters.dialects._timm_config import configured
 from converters.dialects.dialect import Configured
 from converters.meaning import normalised_by
-from effnet_core import Interpolation, Preprocessing, resolve
+from effnet_core import Crop, JpegDecoding, Preprocessing, Resampling, ShorterSide, WholeImage, resolve
 
 PUBLISHED = {  # timm/tf_efficientnetv2_b0.in1k
     "architecture": "tf_efficientnetv2_b0",
@@ -38,32 +39,33 @@ def _rule(**fields: object) -> Preprocessing:
     return _said(**fields).spec.preprocessing
 
 
-def test_a_published_one_says_what_the_recipe_does() -> None:
+def test_a_published_one_normalises_as_the_recipe_and_resizes_as_timm_does() -> None:
     found = _said()
     assert found.pixels is not None
-    assert normalised_by(found.spec.preprocessing, found.pixels) == RULE
-    assert found.spec == resolve("v2-b0")
+    own = replace(RULE, crop=ShorterSide(side=256), resampling=Resampling.PILLOW_BICUBIC, jpeg=JpegDecoding.ACCURATE)
+    assert normalised_by(found.spec.preprocessing, found.pixels) == own
+    assert found.spec == replace(resolve("v2-b0"), preprocessing=own)
 
 
 @pytest.mark.parametrize(
-    ("fields", "resolution", "crop_padding"),
+    ("fields", "resolution", "crop"),
     [
-        ({"test_input_size": None}, 192, 27),
-        ({"test_input_size": [3, 384, 384], "crop_pct": 1.0}, 384, 0),
-        ({"crop_pct": 1.0, "crop_mode": "squash"}, 224, None),
-        ({"crop_pct": 0.9, "crop_mode": "squash"}, 224, 32),
-        ({"crop_pct": 0.9, "test_crop_pct": 0.95}, 224, 11),
-        ({"test_input_size": [3, 224, 225]}, 224, 32),
-        ({"crop_pct": "1"}, 224, 32),
+        ({"test_input_size": None}, 192, ShorterSide(side=219)),
+        ({"test_input_size": [3, 384, 384], "crop_pct": 1.0}, 384, ShorterSide(side=384)),
+        ({"crop_pct": 1.0, "crop_mode": "squash"}, 224, WholeImage()),
+        ({"crop_pct": 0.9, "crop_mode": "squash"}, 224, RULE.crop),
+        ({"crop_pct": 0.9, "test_crop_pct": 0.95}, 224, ShorterSide(side=235)),
+        ({"test_input_size": [3, 224, 225]}, 224, RULE.crop),
+        ({"crop_pct": "1"}, 224, RULE.crop),
     ],
 )
-def test_sizes_and_crops(fields: dict[str, object], resolution: int, crop_padding: int | None) -> None:
-    assert (_rule(**fields).resolution, _rule(**fields).crop_padding) == (resolution, crop_padding)
+def test_sizes_and_crops(fields: dict[str, object], resolution: int, crop: Crop) -> None:
+    assert (_rule(**fields).resolution, _rule(**fields).crop) == (resolution, crop)
 
 
 def test_other_fields() -> None:
-    assert _rule(interpolation="bilinear").interpolation is Interpolation.BILINEAR
-    assert _rule(interpolation="random").interpolation is Interpolation.BICUBIC
+    assert _rule(interpolation="bilinear").resampling is Resampling.PILLOW_BILINEAR
+    assert _rule(interpolation="random") == RULE
     assert _said(mean=[1, 2], std=[0.5, 0.5, 0.5]).pixels is None
     assert _said(std=[0.5, 0, 0.5]).pixels is None
     half = _said(mean=[0.5] * 3, std=[0.5] * 3).pixels

@@ -25,6 +25,8 @@ from converters.whose_names import SeveralNetworks, UnknownDialect
 if TYPE_CHECKING:
     from converters.difference import Difference, diff
     from converters.digests import Digest, digest, state_digest
+    from converters.folded_values import CannotFold
+    from converters.folding import fold
     from converters.memory import save_state, state_checkpoint
     from converters.training_checkpoint import Training, read_training_checkpoint, write_training_checkpoint
 
@@ -34,6 +36,7 @@ __all__ = [
     "FORMATS",
     "WRITTEN_FORMATS",
     "Adaptation",
+    "CannotFold",
     "Checkpoint",
     "ConversionReport",
     "Dialect",
@@ -58,6 +61,7 @@ __all__ = [
     "convert",
     "diff",
     "digest",
+    "fold",
     "left_out",
     "open_checkpoint",
     "read_training_checkpoint",
@@ -68,11 +72,13 @@ __all__ = [
 ]
 
 _MODULES = {
+    "CannotFold": "converters.folded_values",
     "Training": "converters.training_checkpoint",
     "Difference": "converters.difference",
     "Digest": "converters.digests",
     "diff": "converters.difference",
     "digest": "converters.digests",
+    "fold": "converters.folding",
     "read_training_checkpoint": "converters.training_checkpoint",
     "save_state": "converters.memory",
     "state_checkpoint": "converters.memory",

@@ -77,6 +77,15 @@ def plan_change(spec: NetworkSpec, adaptation: Adaptation) -> Change:
 
 def adapted(checkpoint: Checkpoint, adaptation: Adaptation) -> Checkpoint:
     """The checkpoint of the adapted network, as `adapt` gives it. Raises `InvalidOption` and `InvalidSpec`."""
+    changed = _changed(checkpoint, adaptation)
+    if not adaptation.fold:
+        return changed
+    from converters.folded import folded  # noqa: PLC0415 - most adaptations keep the normalisations
+
+    return folded(changed)
+
+
+def _changed(checkpoint: Checkpoint, adaptation: Adaptation) -> Checkpoint:
     change = plan_change(checkpoint.spec, adaptation)
     if change.spec == checkpoint.spec and not change.edits:
         return checkpoint

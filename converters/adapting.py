@@ -1,4 +1,5 @@
-"""Networks that are changed on the way: other input channels, no background class, no classifier or a fresh one.
+"""Networks that are changed on the way: other input channels, no background class, no classifier or a fresh one,
+no normalisations.
 
 How that is done stands in `adapted.py`, which is imported when something is to change.
 """
@@ -24,6 +25,8 @@ class Adaptation:
     """Classes of the classifier; where it has another number, or does not exist, a fresh one is drawn."""
     seed: int = 0
     """Of what is drawn."""
+    fold: bool = False
+    """Fold batch normalisation into the convolutions (`converters.fold`), after everything else."""
 
 
 NOTHING = Adaptation()
@@ -32,7 +35,8 @@ NOTHING = Adaptation()
 def adapt(checkpoint: Checkpoint, adaptation: Adaptation = NOTHING) -> Checkpoint:
     """The checkpoint of the adapted network; it reads from the file of the given one, and closes it.
 
-    Raises `InvalidOption` and `InvalidSpec` for what the network does not allow.
+    Raises `InvalidOption` and `InvalidSpec` for what the network does not allow; a tensor that is read then raises
+    `CannotFold` for a normalisation that cannot be folded.
     """
     if adaptation == NOTHING:
         return checkpoint

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 
@@ -68,6 +68,7 @@ class Candidates:
         self._wish = wish
         self._families = recognised.dialect.families or frozenset(Family)
         probe = resolve(next(name for name, variant in VARIANTS.items() if variant.family in self._families))
+        self._is_folded = self._observed(replace(probe, norm=None), "stem.conv", Role.BIAS, axis=0) is not None
         self._in_channels = self._observed(probe, "stem.conv", Role.CONV, axis=2) or 3
         self._num_classes = wish.num_classes or self._observed(probe, "classifier", Role.BIAS, axis=0)
 
@@ -84,6 +85,8 @@ class Candidates:
             recipe=self._wish.recipe,
             rounding=rounding,
         )
+        if self._is_folded:
+            spec = replace(spec, norm=None)
         # A user who says how many classes there are says that there is a classifier.
         if self._wish.num_classes is not None or self._holds(spec, "classifier"):
             return spec
@@ -123,10 +126,11 @@ class Candidates:
             return spec
         variant, family = VARIANTS[spec.name], FAMILIES[spec.family]
         firsts = [index for index, block in enumerate(spec.blocks) if block.repeat == 0]
-        wanted = [self._observed(spec, "project.norm", Role.GAMMA, axis=0, block=index) for index in firsts]
+        leaf, role = ("conv", Role.BIAS) if self._is_folded else ("norm", Role.GAMMA)
+        wanted = [self._observed(spec, f"project.{leaf}", role, axis=0, block=index) for index in firsts]
         unscaled = [stage.out_channels for stage in variant.stages]
         if family.scales_ends:
-            wanted += [self._observed(spec, part, Role.GAMMA, axis=0) for part in ("stem.norm", "head.norm")]
+            wanted += [self._observed(spec, f"{part}.{leaf}", role, axis=0) for part in ("stem", "head")]
             unscaled += [variant.stem_channels, family.head_channels]
 
         def agreement(width: float) -> int:

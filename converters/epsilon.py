@@ -162,10 +162,11 @@ def restore(reader: Reader, spec: NetworkSpec, sources: Sequence[Source]) -> Res
     Variances that were changed since, by training say, stay as they are. Raises `FormatError` for damaged metadata.
     """
     kept = read_originals(reader)
-    if kept is None:
+    if kept is None or spec.norm is None:
         return Restored(reader=reader, spec=spec)
     epsilon, variances = kept
-    shift = epsilon - spec.norm.epsilon
+    norm = spec.norm
+    shift = epsilon - norm.epsilon
     arrays: dict[str, Array] = {}
     for source in sources:
         if has_network_epsilon(source.entry.parameter):
@@ -177,7 +178,7 @@ def restore(reader: Reader, spec: NetworkSpec, sources: Sequence[Source]) -> Res
             arrays[source.name] = original
     return Restored(
         reader=RestoringReader(reader, arrays),
-        spec=replace(spec, norm=replace(spec.norm, epsilon=epsilon)),
+        spec=replace(spec, norm=replace(norm, epsilon=epsilon)),
         note=f"Took the running variances from before {shift:.6g} was added, with their epsilon {epsilon:g}.",
     )
 

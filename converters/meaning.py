@@ -13,7 +13,7 @@ from functools import partial
 from math import isclose
 
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
-from effnet_core import EffnetError, NetworkSpec, Padding, Pooling, Preprocessing
+from effnet_core import EffnetError, NetworkSpec, Padding, Pooling, Preprocessing, norm_of
 
 STORED_RECIPE = "stored-normalisation"
 """The recipe of a definition whose input normalisation was found in tensors of the file."""
@@ -42,8 +42,9 @@ def understood(spec: NetworkSpec, dialect: Dialect) -> NetworkSpec:
     own = dialect.meaning(spec.name)
     if own is None:
         return spec
-    decay = spec.norm.decay if own.decay is None else own.decay
-    spec = replace(spec, padding=own.padding, norm=replace(spec.norm, epsilon=own.epsilon, decay=decay))
+    norm = norm_of(spec, wanted="an epsilon")
+    decay = norm.decay if own.decay is None else own.decay
+    spec = replace(spec, padding=own.padding, norm=replace(norm, epsilon=own.epsilon, decay=decay))
     if own.normalises is None:
         return spec
     return replace(spec, preprocessing=normalised_by(spec.preprocessing, own.normalises))
@@ -70,6 +71,7 @@ def settle(spec: NetworkSpec, dialect: Dialect, *, accept_different_logits: bool
     own = dialect.meaning(spec.name)
     if own is None:
         return Settlement(spec=spec, notes=())
+    norm = norm_of(spec, wanted="an epsilon")
     notes: list[str] = []
     if own.padding is not spec.padding:
         if not accept_different_logits:
@@ -79,16 +81,16 @@ def settle(spec: NetworkSpec, dialect: Dialect, *, accept_different_logits: bool
             "will differ, as you accepted; effnet parity shows by how much."
         )
     notes += _pooling_notes(spec, dialect, own, accept_different_logits=accept_different_logits)
-    if own.decay not in (None, spec.norm.decay):
+    if own.decay not in (None, norm.decay):
         notes.append(
-            f"Batch-norm decay differs: {spec.norm.decay:g} here, {own.decay:g} in {dialect.title} (in PyTorch's words "
-            f"momentum {1 - spec.norm.decay:.3g} and {1 - own.decay:.3g}). It matters in training only."
+            f"Batch-norm decay differs: {norm.decay:g} here, {own.decay:g} in {dialect.title} (in PyTorch's words "
+            f"momentum {1 - norm.decay:.3g} and {1 - own.decay:.3g}). It matters in training only."
         )
     notes += _input_notes(spec, dialect, own)
     if own.remark is not None:
         notes.append(own.remark)
     return Settlement(
-        spec=replace(spec, padding=own.padding, norm=replace(spec.norm, epsilon=own.epsilon)),
+        spec=replace(spec, padding=own.padding, norm=replace(norm, epsilon=own.epsilon)),
         notes=tuple(notes),
     )
 

@@ -86,8 +86,19 @@ def named_entry(dialect: Dialect, parameter: Parameter, name: str) -> Entry:
     )
 
 
+def check_has_names(dialect: Dialect, spec: NetworkSpec) -> None:
+    """Raise `Unnamed` where normalisations are folded into the convolutions, and the dialect's networks have them."""
+    if spec.norm is None and not dialect.has_folded:
+        raise Unnamed(
+            f"{dialect.title} has no networks without batch normalisation, and that of this {spec.name} is folded into "
+            "its convolutions. Write native, effnet-torch, effnet-keras or a .keras file, or take the checkpoint from "
+            "before it was folded (leave --fold out)."
+        )
+
+
 def layer_name(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, *, scope: str) -> str:
     """What the dialect calls the layer that holds the tensor. Raises `Unnamed` when it has no name for it."""
+    check_has_names(dialect, spec)
     fields: dict[str, object] = {"scope": scope}
     if parameter.block is None:
         template = _known_template(dialect, spec, parameter)

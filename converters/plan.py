@@ -16,7 +16,7 @@ from converters.errors import OutputError
 from converters.formats import Format
 from converters.formats.base import Array, TensorInfo
 from converters.meaning import pixel_formula, settle
-from converters.naming import table
+from converters.naming import check_has_names, table
 from effnet_core import NetworkSpec, Role
 
 
@@ -62,13 +62,15 @@ def plan_conversion(
     Raises `DifferentSemantics` when the target's own network computes something else, unless that is accepted.
     """
     spec = checkpoint.spec
+    check_has_names(dialect, spec)
     settled = settle(spec, dialect, accept_different_logits=accept_different_logits)
     notes, shift, kept = settled.notes, 0.0, None
-    if settled.spec.norm.epsilon != spec.norm.epsilon:
+    before, after = spec.norm, settled.spec.norm
+    if before is not None and after is not None and before.epsilon != after.epsilon:
         made_up = make_up(
             _variances(checkpoint, dtype=dtype),
-            epsilon=spec.norm.epsilon,
-            target=settled.spec.norm.epsilon,
+            epsilon=before.epsilon,
+            target=after.epsilon,
             title=dialect.title,
             accept_different_logits=accept_different_logits,
         )

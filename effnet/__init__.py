@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from effnet.conversion import convert
     from effnet.digests import digest
     from effnet.fetching import fetch
+    from effnet.folding import folding_agreement
     from effnet.information import info
     from effnet.inspection import inspect
     from effnet.loading import load_model, load_network
@@ -46,6 +47,7 @@ __all__ = [
     "digest",
     "exact_parity",
     "fetch",
+    "folding_agreement",
     "info",
     "inspect",
     "list_checkpoints",
@@ -73,6 +75,7 @@ _MODULES = {
     "digest": "effnet.digests",
     "exact_parity": "effnet.parity_engine.exact",
     "fetch": "effnet.fetching",
+    "folding_agreement": "effnet.folding",
     "info": "effnet.information",
     "inspect": "effnet.inspection",
     "list_checkpoints": "effnet.catalogue",

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from effnet_core.errors import InvalidOption, InvalidSpec
 from effnet_core.heads import Classifier
-from effnet_core.spec import NetworkSpec
+from effnet_core.spec import NetworkSpec, Norm
 from effnet_core.variants import FAMILIES, VARIANTS
 
 
@@ -70,6 +70,18 @@ def classifier_of(spec: NetworkSpec, *, wanted: str) -> Classifier:
             "or ask for features (endpoints such as pooled or reduction_5)."
         )
     return spec.classifier
+
+
+def norm_of(spec: NetworkSpec, *, wanted: str) -> Norm:
+    """The normalisation behind every convolution. Raises `InvalidOption` when there is none, as in a folded network,
+    saying that `wanted` (a noun) needs one.
+    """
+    if spec.norm is None:
+        raise InvalidOption(
+            f"{described(spec)} has its normalisations folded into the convolutions: there is nothing that {wanted} "
+            "could be of. Take the checkpoint from before it was folded."
+        )
+    return spec.norm
 
 
 def described(spec: NetworkSpec) -> str:

@@ -56,10 +56,20 @@ def problems(spec: NetworkSpec) -> list[str]:
             found.append(f"block {index} has a residual, but its input and output differ in shape")
         if not block.has_expansion and block.expanded_channels != block.in_channels:
             found.append(f"block {index} has no expansion, but expanded_channels differs from in_channels")
-    found += _of_preprocessing(spec)
+    found += [*_of_preprocessing(spec), *_of_norm(spec)]
     if spec.classifier is not None:
         found += _of_classifier(spec.classifier, has_head=spec.head is not None)
     return found
+
+
+def _of_norm(spec: NetworkSpec) -> Iterator[str]:
+    """A folded network has none, and nothing to say of it."""
+    norm = spec.norm
+    if norm is not None and (norm.epsilon < 0 or not 0 <= norm.decay <= 1):
+        yield (
+            f"its norm has epsilon {norm.epsilon} and decay {norm.decay}, expected an epsilon of at least 0 and a "
+            "decay in [0, 1]"
+        )
 
 
 def _of_preprocessing(spec: NetworkSpec) -> Iterator[str]:

@@ -30,7 +30,9 @@ class _Layer(NamedTuple):
     multiply_adds: int
     biases: int = 0
     normalised: int = 0
-    """Channels of the normalisation; each has gamma, beta, mean and variance."""
+    """Channels of a hidden normalisation; each has gamma, beta, mean and variance."""
+    followed: int = 0
+    """Channels of a convolution with the network's normalisation behind it or, where that is folded, with biases."""
 
 
 def counts(spec: NetworkSpec, *, resolution: int | None = None) -> Counts:
@@ -39,9 +41,12 @@ def counts(spec: NetworkSpec, *, resolution: int | None = None) -> Counts:
     Computed from the sizes of the layers, because to make every `Parameter` takes many times as long.
     """
     layers = list(_layers(spec, spec.preprocessing.resolution if resolution is None else resolution))
-    normalised = sum(layer.normalised for layer in layers)
+    followed = sum(layer.followed for layer in layers)
+    normalised = sum(layer.normalised for layer in layers) + (0 if spec.norm is None else followed)
     return Counts(
-        trainable=sum(layer.kernel + layer.biases for layer in layers) + 2 * normalised,
+        trainable=sum(layer.kernel + layer.biases for layer in layers)
+        + 2 * normalised
+        + (followed if spec.norm is None else 0),
         statistics=2 * normalised,
         multiply_adds=sum(layer.multiply_adds for layer in layers),
     )
@@ -121,8 +126,8 @@ def _conv_norm(window: int, channels: int, side: int, experts: int | None = None
     kernel = window * channels
     applied = kernel * side**2
     if experts is None:
-        return _Layer(kernel, applied, normalised=channels)
-    return _Layer(kernel * experts, kernel * experts + applied, normalised=channels)
+        return _Layer(kernel, applied, followed=channels)
+    return _Layer(kernel * experts, kernel * experts + applied, followed=channels)
 
 
 def _dense(inputs: int, outputs: int) -> _Layer:

@@ -12,6 +12,8 @@ are a step each, so that a difference can be told to lie in one of them.
 | `blocks.I.drop_connect`, `dropout` | act in training only |
 | `blocks.I` | the block's output, a sum where it has a residual |
 | `pooled`, `hidden.I`, `logits` | behind the head |
+
+Where normalisations are folded into the convolutions, there is no `norm`.
 """
 
 from __future__ import annotations
@@ -55,37 +57,40 @@ def layers(spec: NetworkSpec) -> tuple[Layer, ...]:
 
 
 def _layers(spec: NetworkSpec) -> Iterator[Layer]:
-    yield from _conv_norm("stem", is_activated=True)
+    folded = spec.norm is None
+    yield from _conv_norm("stem", is_activated=True, is_folded=folded)
     for index, block in enumerate(spec.blocks):
-        yield from _block(f"blocks.{index}", block)
+        yield from _block(f"blocks.{index}", block, is_folded=folded)
     if spec.head is not None:
-        yield from _conv_norm("head", is_activated=True)
+        yield from _conv_norm("head", is_activated=True, is_folded=folded)
         yield Layer(name="pooled", kind=LayerKind.OTHER)
     if spec.classifier is not None:
         yield from _classifier(spec.classifier)
 
 
-def _block(path: str, block: Block) -> Iterator[Layer]:
+def _block(path: str, block: Block, *, is_folded: bool) -> Iterator[Layer]:
     is_fused = isinstance(block, FusedMBConv)
     if isinstance(block, CondMBConv):
         yield Layer(name=f"{path}.routing.average", kind=LayerKind.OTHER)
         yield _weighted(f"{path}.routing", LayerKind.LINEAR)
         yield Layer(name=f"{path}.routing.sigmoid", kind=LayerKind.MIXTURE)
     if block.has_expansion:
-        yield from _conv_norm(f"{path}.expand", is_activated=True)
+        yield from _conv_norm(f"{path}.expand", is_activated=True, is_folded=is_folded)
     if not isinstance(block, FusedMBConv):
-        yield from _conv_norm(f"{path}.depthwise", is_activated=True)
+        yield from _conv_norm(f"{path}.depthwise", is_activated=True, is_folded=is_folded)
         if block.squeeze_channels is not None:
             yield from _squeeze_excite(f"{path}.squeeze_excite")
-    yield from _conv_norm(f"{path}.project", is_activated=is_fused and not block.has_expansion)
+    last_is_activated = is_fused and not block.has_expansion
+    yield from _conv_norm(f"{path}.project", is_activated=last_is_activated, is_folded=is_folded)
     if block.has_residual and block.drop_connect_rate > 0:
         yield Layer(name=f"{path}.drop_connect", kind=LayerKind.DROP)
     yield Layer(name=path, kind=LayerKind.OTHER)
 
 
-def _conv_norm(path: str, *, is_activated: bool) -> Iterator[Layer]:
+def _conv_norm(path: str, *, is_activated: bool, is_folded: bool) -> Iterator[Layer]:
     yield _weighted(f"{path}.conv", LayerKind.LINEAR)
-    yield _weighted(f"{path}.norm", LayerKind.NORM)
+    if not is_folded:
+        yield _weighted(f"{path}.norm", LayerKind.NORM)
     if is_activated:
         yield Layer(name=f"{path}.activation", kind=LayerKind.OTHER)
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from effnet_core.changes import classifier_of, described, with_classes
 from effnet_core.endpoints import endpoints, reductions
 from effnet_core.errors import EffnetError, InvalidOption
-from effnet_core.heads import Pooling
+from effnet_core.heads import HiddenNorm, Pooling
 from effnet_core.resolve import resolve
 from effnet_core.spec import NetworkSpec
 
@@ -61,6 +61,16 @@ def configured(
     if dropout_rate is not None:
         classifier = replace(classifier_of(spec, wanted="dropout"), dropout_rate=float(dropout_rate))
     return replace(spec, stem=stem, blocks=blocks, classifier=classifier)
+
+
+def check_norm_mode(spec: NetworkSpec, mode: NormMode) -> None:
+    """Raise `InvalidOption` where norms are to be frozen and the network has none."""
+    hidden = () if spec.classifier is None else spec.classifier.hidden
+    if mode is NormMode.FROZEN and spec.norm is None and not any(isinstance(layer, HiddenNorm) for layer in hidden):
+        raise InvalidOption(
+            f"{described(spec)} has its normalisations folded into the convolutions: there are none to freeze. Leave "
+            "norm_mode out, or fine-tune the network from before it was folded."
+        )
 
 
 def checked_state(weights: object) -> Mapping[str, Any]:

@@ -95,31 +95,36 @@ class Parameter:
 @lru_cache(maxsize=16)
 def parameters(spec: NetworkSpec) -> tuple[Parameter, ...]:
     """Every tensor of the network in forward order."""
-    blocks = chain.from_iterable(block_parameters(index, block) for index, block in enumerate(spec.blocks))
+    folded = spec.norm is None
+    blocks = chain.from_iterable(
+        block_parameters(index, block, is_folded=folded) for index, block in enumerate(spec.blocks)
+    )
     return (*stem_parameters(spec), *blocks, *head_parameters(spec))
 
 
 def stem_parameters(spec: NetworkSpec) -> Iterator[Parameter]:
     """The tensors before the first block."""
     stem = spec.stem
-    return _conv_norm("stem", None, stem.kernel_size, stem.in_channels, stem.out_channels)
+    sizes = stem.kernel_size, stem.in_channels, stem.out_channels
+    return _conv_norm("stem", None, *sizes, is_folded=spec.norm is None)
 
 
-def block_parameters(index: int, block: Block) -> Iterator[Parameter]:
-    """The tensors of one block."""
+def block_parameters(index: int, block: Block, *, is_folded: bool) -> Iterator[Parameter]:
+    """The tensors of one block; where normalisation is folded into its convolutions, these have biases."""
     match block:
         case MBConv():
-            return _mbconv(index, block)
+            return _mbconv(index, block, is_folded=is_folded)
         case FusedMBConv():
-            return _fused_mbconv(index, block)
+            return _fused_mbconv(index, block, is_folded=is_folded)
         case CondMBConv():
-            return _cond_mbconv(index, block)
+            return _cond_mbconv(index, block, is_folded=is_folded)
 
 
 def head_parameters(spec: NetworkSpec) -> Iterator[Parameter]:
     """The tensors behind the last block."""
     if spec.head is not None:
-        yield from _conv_norm("head", None, 1, spec.head.in_channels, spec.head.out_channels)
+        sizes = 1, spec.head.in_channels, spec.head.out_channels
+        yield from _conv_norm("head", None, *sizes, is_folded=spec.norm is None)
     if spec.classifier is not None:
         yield from classifier_parameters(spec.classifier)
 
@@ -141,27 +146,29 @@ def classifier_parameters(classifier: Classifier) -> Iterator[Parameter]:
     yield Parameter(layer="classifier", block=None, role=Role.BIAS, shape=shape[1:])
 
 
-def _mbconv(index: int, block: MBConv) -> Iterator[Parameter]:
+def _mbconv(index: int, block: MBConv, *, is_folded: bool) -> Iterator[Parameter]:
     path = f"blocks.{index}"
     expanded, squeezed = block.expanded_channels, block.squeeze_channels
     if block.has_expansion:
-        yield from _conv_norm(f"{path}.expand", index, 1, block.in_channels, expanded)
+        yield from _conv_norm(f"{path}.expand", index, 1, block.in_channels, expanded, is_folded=is_folded)
     kernel = (block.kernel_size, block.kernel_size, expanded, 1)
     yield Parameter(layer=f"{path}.depthwise.conv", block=index, role=Role.DEPTHWISE, shape=kernel)
-    yield from _norm(f"{path}.depthwise", index, expanded)
+    yield from _norm(f"{path}.depthwise", index, expanded, is_folded=is_folded)
     yield from _squeeze_excite(path, index, expanded, squeezed)
-    yield from _conv_norm(f"{path}.project", index, 1, expanded, block.out_channels)
+    yield from _conv_norm(f"{path}.project", index, 1, expanded, block.out_channels, is_folded=is_folded)
 
 
-def _fused_mbconv(index: int, block: FusedMBConv) -> Iterator[Parameter]:
+def _fused_mbconv(index: int, block: FusedMBConv, *, is_folded: bool) -> Iterator[Parameter]:
     path, kernel_size = f"blocks.{index}", block.kernel_size
     if block.has_expansion:
-        yield from _conv_norm(f"{path}.expand", index, kernel_size, block.in_channels, block.expanded_channels)
+        sizes = kernel_size, block.in_channels, block.expanded_channels
+        yield from _conv_norm(f"{path}.expand", index, *sizes, is_folded=is_folded)
         kernel_size = 1
-    yield from _conv_norm(f"{path}.project", index, kernel_size, block.expanded_channels, block.out_channels)
+    sizes = kernel_size, block.expanded_channels, block.out_channels
+    yield from _conv_norm(f"{path}.project", index, *sizes, is_folded=is_folded)
 
 
-def _cond_mbconv(index: int, block: CondMBConv) -> Iterator[Parameter]:
+def _cond_mbconv(index: int, block: CondMBConv, *, is_folded: bool) -> Iterator[Parameter]:
     path, experts = f"blocks.{index}", block.num_experts
     expanded = block.expanded_channels
     routing = (block.in_channels, experts)
@@ -169,13 +176,13 @@ def _cond_mbconv(index: int, block: CondMBConv) -> Iterator[Parameter]:
     yield Parameter(layer=f"{path}.routing", block=index, role=Role.BIAS, shape=(experts,))
     if block.has_expansion:
         yield _experts(f"{path}.expand", index, Role.EXPERTS, experts, (1, 1, block.in_channels, expanded))
-        yield from _norm(f"{path}.expand", index, expanded)
+        yield from _norm(f"{path}.expand", index, expanded, is_folded=is_folded)
     spatial = (block.kernel_size, block.kernel_size, expanded, 1)
     yield _experts(f"{path}.depthwise", index, Role.DEPTHWISE_EXPERTS, experts, spatial)
-    yield from _norm(f"{path}.depthwise", index, expanded)
+    yield from _norm(f"{path}.depthwise", index, expanded, is_folded=is_folded)
     yield from _squeeze_excite(path, index, expanded, block.squeeze_channels)
     yield _experts(f"{path}.project", index, Role.EXPERTS, experts, (1, 1, expanded, block.out_channels))
-    yield from _norm(f"{path}.project", index, block.out_channels)
+    yield from _norm(f"{path}.project", index, block.out_channels, is_folded=is_folded)
 
 
 def _experts(path: str, block: int, role: Role, experts: int, kernel: tuple[int, ...]) -> Parameter:
@@ -189,10 +196,12 @@ def _squeeze_excite(path: str, block: int, channels: int, squeezed: int | None) 
         yield from _conv_bias(f"{path}.squeeze_excite.expand", block, squeezed, channels)
 
 
-def _conv_norm(path: str, block: int | None, kernel: int, inputs: int, outputs: int) -> Iterator[Parameter]:
+def _conv_norm(
+    path: str, block: int | None, kernel: int, inputs: int, outputs: int, *, is_folded: bool
+) -> Iterator[Parameter]:
     shape = (kernel, kernel, inputs, outputs)
     yield Parameter(layer=f"{path}.conv", block=block, role=Role.CONV, shape=shape)
-    yield from _norm(path, block, outputs)
+    yield from _norm(path, block, outputs, is_folded=is_folded)
 
 
 def _conv_bias(layer: str, block: int, inputs: int, outputs: int) -> Iterator[Parameter]:
@@ -200,7 +209,11 @@ def _conv_bias(layer: str, block: int, inputs: int, outputs: int) -> Iterator[Pa
     yield Parameter(layer=layer, block=block, role=Role.BIAS, shape=(outputs,))
 
 
-def _norm(path: str, block: int | None, channels: int) -> Iterator[Parameter]:
+def _norm(path: str, block: int | None, channels: int, *, is_folded: bool) -> Iterator[Parameter]:
+    """Of the normalisation behind a convolution, or that convolution's bias, which is all that folding leaves of it."""
+    if is_folded:
+        yield Parameter(layer=f"{path}.conv", block=block, role=Role.BIAS, shape=(channels,))
+        return
     for role in NORM_ROLES:
         yield Parameter(layer=f"{path}.norm", block=block, role=role, shape=(channels,))
 

@@ -143,7 +143,8 @@ class NetworkSpec:
     rounding: Rounding
     """The rule by which the channels were rounded."""
     padding: Padding
-    norm: Norm
+    norm: Norm | None
+    """None: there is none, it has been folded into the convolutions, which have biases then (`converters.fold`)."""
     stem: Stem
     blocks: tuple[Block, ...]
     head: Head | None

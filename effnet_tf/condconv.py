@@ -18,13 +18,14 @@ from effnet_tf._keras import BaseLayer, Tensor, keras
 
 @keras.saving.register_keras_serializable(package="effnet")
 class CondPointwiseConv2D(BaseLayer):
-    """A 1x1 convolution without a bias, one kernel for each image; `kernel` is (E, in * out)."""
+    """A 1x1 convolution, one kernel for each image; `kernel` is (E, in * out), `bias`, if any, the same for all."""
 
     def __init__(
         self,
         *,
         filters: int,
         num_experts: int,
+        use_bias: bool = False,
         kernel_initializer: Any = "glorot_uniform",
         name: str | None = None,
         dtype: Any = None,
@@ -33,12 +34,15 @@ class CondPointwiseConv2D(BaseLayer):
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         self.filters = filters
         self.num_experts = num_experts
+        self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, x_shape: tuple[int | None, ...], mixture_shape: tuple[int | None, ...]) -> None:
         """Make the kernel for inputs (N, H, W, C) and (N, E)."""
         shape = (self.num_experts, (x_shape[3] or 0) * self.filters)
         self.kernel = self.add_weight(shape=shape, initializer=self.kernel_initializer, name="kernel")
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
     def call(self, x: Tensor, mixture: Tensor) -> Tensor:
         """(N, H, W, C) and (N, E) -> (N, H, W, filters)."""
@@ -46,7 +50,8 @@ class CondPointwiseConv2D(BaseLayer):
         _, height, width, channels = ops.shape(x)
         kernels = ops.reshape(ops.matmul(mixture, self.kernel), (-1, channels, self.filters))  # (N, K) -> (N, in, out)
         pixels = ops.reshape(x, (-1, height * width, channels))  # (N, H, W, C) -> (N, H * W, C)
-        return ops.reshape(ops.matmul(pixels, kernels), (-1, height, width, self.filters))
+        x = ops.reshape(ops.matmul(pixels, kernels), (-1, height, width, self.filters))
+        return x + self.bias if self.use_bias else x
 
     def compute_output_shape(
         self, x_shape: tuple[int | None, ...], mixture_shape: tuple[int | None, ...]
@@ -57,13 +62,18 @@ class CondPointwiseConv2D(BaseLayer):
     def get_config(self) -> dict[str, Any]:
         """What a saved model needs to build the layer again."""
         initializer = keras.initializers.serialize(self.kernel_initializer)
-        own = {"filters": self.filters, "num_experts": self.num_experts, "kernel_initializer": initializer}
+        own = {
+            "filters": self.filters,
+            "num_experts": self.num_experts,
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializer,
+        }
         return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="effnet")
 class CondDepthwiseConv2D(BaseLayer):
-    """A depthwise convolution without a bias, one kernel for each image; `kernel` is (E, rows * columns * C).
+    """A depthwise convolution, one kernel for each image; `kernel` is (E, rows * columns * C), `bias` as above.
 
     `padding` is `same` (TensorFlow's: the odd pixel goes after) or `valid`.
     """
@@ -75,6 +85,7 @@ class CondDepthwiseConv2D(BaseLayer):
         strides: int,
         padding: str,
         num_experts: int,
+        use_bias: bool = False,
         kernel_initializer: Any = "glorot_uniform",
         name: str | None = None,
         dtype: Any = None,
@@ -85,12 +96,15 @@ class CondDepthwiseConv2D(BaseLayer):
         self.strides = strides
         self.padding = padding
         self.num_experts = num_experts
+        self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
     def build(self, x_shape: tuple[int | None, ...], mixture_shape: tuple[int | None, ...]) -> None:
         """Make the kernel for inputs (N, H, W, C) and (N, E)."""
         shape = (self.num_experts, self.kernel_size**2 * (x_shape[3] or 0))
         self.kernel = self.add_weight(shape=shape, initializer=self.kernel_initializer, name="kernel")
+        if self.use_bias:
+            self.bias = self.add_weight(shape=(x_shape[3] or 0,), initializer="zeros", name="bias")
 
     def call(self, x: Tensor, mixture: Tensor) -> Tensor:
         """(N, H, W, C) and (N, E) -> (N, H', W', C)."""
@@ -104,7 +118,8 @@ class CondDepthwiseConv2D(BaseLayer):
             planes, windows, strides=self.strides, padding=self.padding, data_format="channels_last"
         )
         _, rows, columns, _ = ops.shape(planes)
-        return ops.transpose(ops.reshape(planes, (rows, columns, images, channels)), (2, 0, 1, 3))
+        x = ops.transpose(ops.reshape(planes, (rows, columns, images, channels)), (2, 0, 1, 3))
+        return x + self.bias if self.use_bias else x
 
     def compute_output_shape(
         self, x_shape: tuple[int | None, ...], mixture_shape: tuple[int | None, ...]
@@ -125,6 +140,7 @@ class CondDepthwiseConv2D(BaseLayer):
             "strides": self.strides,
             "padding": self.padding,
             "num_experts": self.num_experts,
+            "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
         return {**super().get_config(), **own}

@@ -51,7 +51,8 @@ class Layers:
     parameters: Mapping[str, Parameter]
     """By canonical name."""
     padding: Padding
-    norm_rule: Norm
+    norm_rule: Norm | None
+    """None: folded into the convolutions."""
     norm_mode: NormMode
     dtype: Any
     """A Keras dtype policy."""
@@ -70,7 +71,10 @@ class Layers:
         )
 
     def conv_norm(self, x: Tensor, path: str, *, stride: int = 1, activation: Activation | None) -> Tensor:
-        """`path.conv` without a bias, `path.norm` and, where there is one, `path.activation`."""
+        """`path.conv` without a bias, `path.norm` and, where there is one, `path.activation`.
+
+        Where the normalisation is folded, the convolution has a bias, and there is no `path.norm`.
+        """
         x = self.norm(self.conv(x, f"{path}.conv", stride=stride), f"{path}.norm")
         return x if activation is None else self.activation(x, f"{path}.activation", ACTIVATIONS[activation])
 
@@ -96,7 +100,7 @@ class Layers:
         )(x)
 
     def depthwise(self, x: Tensor, name: str, *, stride: int) -> Tensor:
-        """A depthwise convolution without a bias."""
+        """A depthwise convolution, with a bias where the definition has one."""
         kernel = self.parameters[f"{name}.kernel"]
         x, padding = self._padded(x, kernel)
         return keras.layers.DepthwiseConv2D(
@@ -104,15 +108,20 @@ class Layers:
             strides=stride,
             padding=padding,
             data_format=_CHANNELS_LAST,
-            use_bias=False,
+            use_bias=f"{name}.bias" in self.parameters,
             depthwise_initializer=self._initializer(kernel),
             name=layer_name(name),
             dtype=self.dtype,
         )(x)
 
     def norm(self, x: Tensor, name: str, *, rule: Norm | None = None) -> Tensor:
-        """Batch normalisation, by default as in the whole network; what Keras calls momentum is the decay."""
+        """Batch normalisation, by default as in the whole network; what Keras calls momentum is the decay.
+
+        The input itself where the network's is folded.
+        """
         chosen = self.norm_rule if rule is None else rule
+        if chosen is None:
+            return x
         return keras.layers.BatchNormalization(
             axis=-1,
             momentum=chosen.decay,
@@ -159,6 +168,7 @@ class Layers:
         return CondPointwiseConv2D(
             filters=expert_shape(kernel)[3],
             num_experts=kernel.shape[0],
+            use_bias=f"{name}.bias" in self.parameters,
             kernel_initializer=self._initializer(kernel),
             name=layer_name(name),
             dtype=self.dtype,
@@ -173,6 +183,7 @@ class Layers:
             strides=stride,
             padding=padding,
             num_experts=kernel.shape[0],
+            use_bias=f"{name}.bias" in self.parameters,
             kernel_initializer=self._initializer(kernel),
             name=layer_name(name),
             dtype=self.dtype,

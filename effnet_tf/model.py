@@ -16,6 +16,7 @@ from effnet_core import (
     NetworkSpec,
     NormMode,
     Pooling,
+    check_norm_mode,
     checked_state,
     configured,
     features_pooling,
@@ -63,6 +64,7 @@ def create_model(
 
     `norm_mode=NormMode.FROZEN` is for fine-tuning: every normalisation uses its moving statistics in training too, and
     training changes neither them nor its gamma and beta. Setting `model.trainable = True` afterwards thaws them.
+    A folded network (`converters.fold`) has none: `FROZEN` is refused, and training changes kernels and biases.
 
     Raises `UnknownVariant`, `InvalidSpec`, `InvalidOption` and `UnknownEndpoint` for arguments that do not fit, and
     `CheckpointMismatch` for weights that do not.
@@ -74,6 +76,7 @@ def create_model(
         dropout_rate=dropout_rate,
         drop_connect_rate=drop_connect_rate,
     )
+    check_norm_mode(spec, NormMode(norm_mode))
     policy = _policy(dtype)
     size = (None, None) if input_size is None else _checked_size(input_size)
     image = keras.Input(shape=(*size, spec.stem.in_channels), dtype=policy.variable_dtype, name="image")

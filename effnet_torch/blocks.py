@@ -18,14 +18,14 @@ from effnet_torch.recording import Recorder
 class MBConvBlock(nn.Module):
     """Expand 1x1, depthwise, squeeze-and-excite, project 1x1, and the residual."""
 
-    def __init__(self, block: MBConv, *, path: str, norm: Norm, padding: Padding) -> None:
+    def __init__(self, block: MBConv, *, path: str, norm: Norm | None, padding: Padding) -> None:
         super().__init__()
         expanded, activation = block.expanded_channels, block.activation
         self.path = path
         self.has_residual = block.has_residual
         self.expand: ConvNorm | None = None
         if block.has_expansion:
-            conv = PaddedConv2d(block.in_channels, expanded, kernel_size=1)
+            conv = PaddedConv2d(block.in_channels, expanded, kernel_size=1, bias=norm is None)
             self.expand = ConvNorm(conv, norm=norm, activation=activation)
         conv = PaddedConv2d(
             expanded,
@@ -33,11 +33,12 @@ class MBConvBlock(nn.Module):
             kernel_size=block.kernel_size,
             stride=block.stride,
             groups=expanded,
+            bias=norm is None,
             padding=padding,
         )
         self.depthwise = ConvNorm(conv, norm=norm, activation=activation)
         self.squeeze_excite = _squeeze_excite(block)
-        conv = PaddedConv2d(expanded, block.out_channels, kernel_size=1)
+        conv = PaddedConv2d(expanded, block.out_channels, kernel_size=1, bias=norm is None)
         self.project = ConvNorm(conv, norm=norm, activation=None)
         self.drop_connect = _drop_connect(block)
 
@@ -67,7 +68,7 @@ class FusedMBConvBlock(nn.Module):
     Without an expansion the projection is k x k, has the stride, and an activation before the residual.
     """
 
-    def __init__(self, block: FusedMBConv, *, path: str, norm: Norm, padding: Padding) -> None:
+    def __init__(self, block: FusedMBConv, *, path: str, norm: Norm | None, padding: Padding) -> None:
         super().__init__()
         self.path = path
         self.has_residual = block.has_residual
@@ -77,12 +78,13 @@ class FusedMBConvBlock(nn.Module):
             block.expanded_channels if block.has_expansion else block.out_channels,
             kernel_size=block.kernel_size,
             stride=block.stride,
+            bias=norm is None,
             padding=padding,
         )
         with_activation = ConvNorm(spatial, norm=norm, activation=block.activation)
         if block.has_expansion:
             self.expand = with_activation
-            conv = PaddedConv2d(block.expanded_channels, block.out_channels, kernel_size=1)
+            conv = PaddedConv2d(block.expanded_channels, block.out_channels, kernel_size=1, bias=norm is None)
             self.project = ConvNorm(conv, norm=norm, activation=None)
         else:
             self.project = with_activation
@@ -106,7 +108,7 @@ class FusedMBConvBlock(nn.Module):
 class CondMBConvBlock(nn.Module):
     """An MBConv whose expanding, depthwise and projecting kernels are mixed for each image from experts' kernels."""
 
-    def __init__(self, block: CondMBConv, *, path: str, norm: Norm, padding: Padding) -> None:
+    def __init__(self, block: CondMBConv, *, path: str, norm: Norm | None, padding: Padding) -> None:
         super().__init__()
         expanded, activation, experts = block.expanded_channels, block.activation, block.num_experts
         self.path = path
@@ -116,14 +118,19 @@ class CondMBConvBlock(nn.Module):
         self.routing_sigmoid = nn.Sigmoid()
         self.expand: CondConvNorm | None = None
         if block.has_expansion:
-            conv = CondPointwiseConv2d(block.in_channels, expanded, num_experts=experts)
+            conv = CondPointwiseConv2d(block.in_channels, expanded, num_experts=experts, bias=norm is None)
             self.expand = CondConvNorm(conv, norm=norm, activation=activation)
         conv = CondDepthwiseConv2d(
-            expanded, kernel_size=block.kernel_size, stride=block.stride, padding=padding, num_experts=experts
+            expanded,
+            kernel_size=block.kernel_size,
+            stride=block.stride,
+            padding=padding,
+            num_experts=experts,
+            bias=norm is None,
         )
         self.depthwise = CondConvNorm(conv, norm=norm, activation=activation)
         self.squeeze_excite = _squeeze_excite(block)
-        conv = CondPointwiseConv2d(expanded, block.out_channels, num_experts=experts)
+        conv = CondPointwiseConv2d(expanded, block.out_channels, num_experts=experts, bias=norm is None)
         self.project = CondConvNorm(conv, norm=norm, activation=None)
         self.drop_connect = _drop_connect(block)
 
@@ -151,7 +158,7 @@ class CondMBConvBlock(nn.Module):
         return x
 
 
-def build_block(block: Block, *, path: str, norm: Norm, padding: Padding) -> nn.Module:
+def build_block(block: Block, *, path: str, norm: Norm | None, padding: Padding) -> nn.Module:
     """The module of one block, whose endpoints begin with `path`, such as blocks.3."""
     match block:
         case MBConv():

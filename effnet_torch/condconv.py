@@ -21,20 +21,26 @@ from effnet_core import Activation, Norm, Padding
 from effnet_torch.layers import activation_layer, batch_norm, padded
 
 
-class CondPointwiseConv2d(nn.Module):
-    """A 1x1 convolution without a bias, one kernel for each image; `weight` is (E, out * in)."""
+def _biased(x: Tensor, bias: Tensor | None) -> Tensor:
+    return x if bias is None else x + bias[:, None, None]  # (N, C, H, W)
 
-    def __init__(self, in_channels: int, out_channels: int, *, num_experts: int) -> None:
+
+class CondPointwiseConv2d(nn.Module):
+    """A 1x1 convolution, one kernel for each image; `weight` is (E, out * in), `bias`, if any, the same for all."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, num_experts: int, bias: bool = False) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.weight = nn.Parameter(torch.empty(num_experts, out_channels * in_channels))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
 
     def forward(self, x: Tensor, routing: Tensor) -> Tensor:
         """(N, C, H, W) and (N, E) -> (N, out, H, W)."""
         images, _, height, width = x.shape
         kernels = (routing @ self.weight).reshape(images, self.out_channels, self.in_channels)  # (N, K) -> (N, out, in)
-        return torch.bmm(kernels, x.flatten(2)).reshape(images, self.out_channels, height, width)
+        x = torch.bmm(kernels, x.flatten(2)).reshape(images, self.out_channels, height, width)
+        return _biased(x, self.bias)
 
     def extra_repr(self) -> str:
         """Channels and experts, for printing."""
@@ -42,15 +48,25 @@ class CondPointwiseConv2d(nn.Module):
 
 
 class CondDepthwiseConv2d(nn.Module):
-    """A depthwise convolution without a bias, one kernel for each image; `weight` is (E, C * kernel * kernel)."""
+    """A depthwise convolution, one kernel for each image; `weight` is (E, C * kernel * kernel), `bias` as above."""
 
-    def __init__(self, channels: int, *, kernel_size: int, stride: int, padding: Padding, num_experts: int) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        kernel_size: int,
+        stride: int,
+        padding: Padding,
+        num_experts: int,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
         self.out_channels = channels
         self.kernel_size = kernel_size
         self.stride = stride
         self.padding = padding
         self.weight = nn.Parameter(torch.empty(num_experts, channels * kernel_size**2))
+        self.bias = nn.Parameter(torch.empty(channels)) if bias else None
 
     def forward(self, x: Tensor, routing: Tensor) -> Tensor:
         """(N, C, H, W) and (N, E) -> (N, C, ceil(H / stride), ceil(W / stride)) with SAME."""
@@ -58,7 +74,8 @@ class CondDepthwiseConv2d(nn.Module):
         # torch.compile cannot divide a convolution into a number of groups that depends on the batch; an empty batch
         # would make 0 groups, which no convolution has.
         is_compiled = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-        return self._by_experts(x, routing) if is_compiled or x.shape[0] == 0 else self._by_images(x, routing)
+        by_experts = is_compiled or x.shape[0] == 0
+        return _biased(self._by_experts(x, routing) if by_experts else self._by_images(x, routing), self.bias)
 
     def _by_images(self, x: Tensor, routing: Tensor) -> Tensor:
         """Mix the kernels, then convolve the images side by side, as the channels of one image."""
@@ -86,17 +103,21 @@ class CondDepthwiseConv2d(nn.Module):
 
 
 class CondConvNorm(nn.Module):
-    """Conditional convolution, normalisation, and an activation unless None is given: `conv`, `norm`."""
+    """Conditional convolution, normalisation, and an activation unless None is given: `conv`, `norm`.
+
+    As in `ConvNorm`, a bias stands in place of a normalisation that is folded.
+    """
 
     def __init__(
-        self, conv: CondPointwiseConv2d | CondDepthwiseConv2d, *, norm: Norm, activation: Activation | None
+        self, conv: CondPointwiseConv2d | CondDepthwiseConv2d, *, norm: Norm | None, activation: Activation | None
     ) -> None:
         super().__init__()
         self.conv = conv
-        self.norm = batch_norm(conv.out_channels, norm)
+        self.norm = None if norm is None else batch_norm(conv.out_channels, norm)
         self.activation = None if activation is None else activation_layer(activation)
 
     def forward(self, x: Tensor, routing: Tensor) -> Tensor:
         """(N, C, H, W) and (N, E) -> (N, out, H', W')."""
-        x = self.norm(self.conv(x, routing))
+        x = self.conv(x, routing)
+        x = x if self.norm is None else self.norm(x)
         return x if self.activation is None else self.activation(x)

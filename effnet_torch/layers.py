@@ -94,17 +94,21 @@ def activation_layer(activation: Activation) -> nn.Module:
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, normalisation, and an activation unless None is given: `conv`, `norm`."""
+    """Convolution, normalisation, and an activation unless None is given: `conv`, `norm`.
 
-    def __init__(self, conv: PaddedConv2d, *, norm: Norm, activation: Activation | None) -> None:
+    The convolution has no bias; where the normalisation is folded (None), it has one, and there is no `norm`.
+    """
+
+    def __init__(self, conv: PaddedConv2d, *, norm: Norm | None, activation: Activation | None) -> None:
         super().__init__()
         self.conv = conv
-        self.norm = batch_norm(conv.out_channels, norm)
+        self.norm = None if norm is None else batch_norm(conv.out_channels, norm)
         self.activation = None if activation is None else activation_layer(activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, out, H', W')."""
-        x = self.norm(self.conv(x))
+        x = self.conv(x)
+        x = x if self.norm is None else self.norm(x)
         return x if self.activation is None else self.activation(x)
 
 

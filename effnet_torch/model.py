@@ -15,6 +15,7 @@ from effnet_core import (
     NetworkSpec,
     NormMode,
     Pooling,
+    check_norm_mode,
     checked_state,
     configured,
     features_pooling,
@@ -55,6 +56,7 @@ class EfficientNet(nn.Module):
         running_variance: RunningVariance = RunningVariance.UNBIASED,
     ) -> None:
         super().__init__()
+        check_norm_mode(spec, NormMode(norm_mode))
         stem, head, norm = spec.stem, spec.head, spec.norm
         top = spec.classifier if include_top else None
         self.spec = spec
@@ -66,6 +68,7 @@ class EfficientNet(nn.Module):
             stem.out_channels,
             kernel_size=stem.kernel_size,
             stride=stem.stride,
+            bias=norm is None,
             padding=spec.padding,
         )
         self.stem = ConvNorm(conv, norm=norm, activation=stem.activation)
@@ -75,7 +78,7 @@ class EfficientNet(nn.Module):
         )
         self.head: ConvNorm | None = None
         if head is not None:
-            conv = PaddedConv2d(head.in_channels, head.out_channels, kernel_size=1)
+            conv = PaddedConv2d(head.in_channels, head.out_channels, kernel_size=1, bias=norm is None)
             self.head = ConvNorm(conv, norm=norm, activation=head.activation)
         self.pool = GlobalMaximum() if self.pooling is Pooling.MAX else GlobalAverage()
         self._add_classifier(top)
@@ -160,7 +163,8 @@ def create_model(
     fresh values are reproducible and PyTorch's global generator is not touched.
 
     `norm_mode=NormMode.FROZEN` is for fine-tuning: every normalisation stays in evaluation mode under `.train()` and
-    its gamma and beta have `requires_grad=False`, so that training changes neither them nor the moving statistics.
+    its gamma and beta have `requires_grad=False`, so that training changes neither them nor the moving statistics. A
+    folded network (`converters.fold`) has none: `FROZEN` is refused, and training changes kernels and biases.
 
     `running_variance=RunningVariance.BIASED` trains with Keras' running variance; the default is torch's own, whose
     modules other tools know (`nn.SyncBatchNorm.convert_sync_batchnorm`, fusing, quantisation). Inference is the same.

@@ -24,6 +24,7 @@ from effnet_core import (
     Pooling,
     Resampling,
     Rounding,
+    norm_of,
     resolve,
     round_channels,
 )
@@ -61,7 +62,7 @@ def to_config(spec: NetworkSpec) -> dict[str, Any]:
 
     Raises `NoConfig` where transformers' model would be another network.
     """
-    problems = _problems(spec)
+    problems, norm = _problems(spec), norm_of(spec, wanted="an epsilon")
     if problems or spec.head is None or spec.classifier is None:
         raise NoConfig(
             f"transformers' EfficientNet cannot be this {spec.name}: {'; '.join(problems)}. Write another dialect, "
@@ -88,9 +89,9 @@ def to_config(spec: NetworkSpec) -> dict[str, Any]:
         "hidden_act": "swish",
         "hidden_dim": spec.head.out_channels,
         "pooling_type": "mean",
-        "batch_norm_eps": spec.norm.epsilon,
+        "batch_norm_eps": norm.epsilon,
         # Handed to PyTorch as it is, which means the weight of the new statistic by it.
-        "batch_norm_momentum": round(1 - spec.norm.decay, 12),
+        "batch_norm_momentum": round(1 - norm.decay, 12),
         "dropout_rate": spec.classifier.dropout_rate,
         "drop_connect_rate": _drop_connect_rate(spec),
         "num_hidden_layers": 4 * sum(stage.repeats for stage in stages),

@@ -21,7 +21,7 @@ from converters.dialects._json_fields import (
     whole_numbers,
 )
 from converters.dialects.dialect import Configured, PixelRange
-from effnet_core import JpegDecoding, NetworkSpec, WholeImage
+from effnet_core import JpegDecoding, NetworkSpec, WholeImage, norm_of
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation of transformers' EfficientNetImageProcessor where its file names none."""
@@ -50,7 +50,7 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
 def _with_config(spec: NetworkSpec, config: Fields) -> NetworkSpec:
     epsilon = number(config.get("batch_norm_eps"))
     if epsilon is not None:
-        spec = replace(spec, norm=replace(spec.norm, epsilon=epsilon))
+        spec = replace(spec, norm=replace(norm_of(spec, wanted="an epsilon"), epsilon=epsilon))
     resolution = side(config.get("image_size"))
     if resolution is not None:
         spec = replace(spec, preprocessing=replace(spec.preprocessing, resolution=resolution))

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from converters.dialects._json_fields import number
 from converters.dialects._timm_names import WAY_OUT, Statement
-from effnet_core import Activation, NetworkSpec, Padding, Pooling
+from effnet_core import Activation, NetworkSpec, Padding, Pooling, norm_of
 
 _WITHOUT_EFFECT = frozenset(
     {
@@ -72,14 +72,14 @@ def _epsilon(spec: NetworkSpec, value: object) -> NetworkSpec:
     found = number(value)
     if found is None:
         raise _Impossible
-    return replace(spec, norm=replace(spec.norm, epsilon=found))
+    return replace(spec, norm=replace(norm_of(spec, wanted="an epsilon"), epsilon=found))
 
 
 def _momentum(spec: NetworkSpec, value: object) -> NetworkSpec:
     found = number(value)
     if found is None or found >= 1:
         raise _Impossible
-    return replace(spec, norm=replace(spec.norm, decay=1 - found))
+    return replace(spec, norm=replace(norm_of(spec, wanted="a decay"), decay=1 - found))
 
 
 def _padded(spec: NetworkSpec, value: object) -> NetworkSpec:

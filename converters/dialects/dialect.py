@@ -147,6 +147,8 @@ class Dialect:
     experts' kernels, those of one kernel before it is flattened."""
     families: frozenset[Family] | None = None
     """Families of networks that the dialect's project has; None: all."""
+    has_folded: bool = False
+    """Whether its networks may have their normalisations folded into the convolutions."""
     omissible: str | None = None
     """What some files leave out where names begin with it; read, always written."""
     depthwise_alternative: str | None = None

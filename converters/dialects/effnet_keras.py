@@ -32,5 +32,6 @@ EFFNET_KERAS = Dialect(
     separator="/",
     leaves=KERAS_LEAVES,
     axes=MappingProxyType({}),
+    has_folded=True,
     depthwise_alternative=KERAS_3_DEPTHWISE,
 )

@@ -34,4 +34,5 @@ NATIVE = Dialect(
     separator=".",
     leaves=MappingProxyType({role: LEAVES[role] for role in Role}),
     axes=MappingProxyType({}),
+    has_folded=True,
 )

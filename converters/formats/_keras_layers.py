@@ -22,8 +22,8 @@ LAYERS: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = MappingProxyType
         "normalization": ((("mean", 1), ("variance", 1), ("count", 0)),),
         "layer_normalization": ((("gamma", 1), ("beta", 1)),),
         # Of effnet_tf, for conditional convolutions: experts x elements of a kernel.
-        "cond_pointwise_conv2d": ((("kernel", 2),),),
-        "cond_depthwise_conv2d": ((("depthwise_kernel", 2),),),
+        "cond_pointwise_conv2d": ((("kernel", 2),), (("kernel", 2), ("bias", 1))),
+        "cond_depthwise_conv2d": ((("depthwise_kernel", 2),), (("depthwise_kernel", 2), ("bias", 1))),
     }
 )
 """Class (as Keras writes it in paths) to the sets of variables that it may have: leaf and number of dimensions.
@@ -62,13 +62,13 @@ def leaves_of(component: str, shapes: Sequence[tuple[int, ...]]) -> tuple[str, .
     return None
 
 
-def class_for(leaves: Mapping[str, int], *, beside_experts: bool) -> str | None:
+def class_for(leaves: Mapping[str, int], *, is_conditional: bool) -> str | None:
     """The class of a layer with these leaves (each with its number of dimensions), None when there is none.
 
-    A matrix without a bias is a dense layer's, `beside_experts` a conditional convolution's.
+    A matrix is a dense layer's, or a conditional convolution's where the layer `is_conditional`.
     """
     names = list(LAYERS)
-    if beside_experts:
+    if is_conditional:
         names.reverse()  # conditional convolutions stand last
     for name in names:
         if any(dict(variables) == dict(leaves) for variables in LAYERS[name]):

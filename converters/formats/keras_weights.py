@@ -62,7 +62,9 @@ class KerasWeightsWriter(Writer):
         places: dict[str, str] = {}
         attributes: dict[str, Mapping[str, AttributeValue]] = {"": metadata}
         for layer, leaves in layers_of(tensors, path).items():
-            kind = class_for({leaf: len(info.shape) for leaf, info in leaves.items()}, beside_experts=experts)
+            # Beside experts' depthwise kernels, the matrices of convolutions hold experts too.
+            conditional = experts and layer.endswith(".conv")
+            kind = class_for({leaf: len(info.shape) for leaf, info in leaves.items()}, is_conditional=conditional)
             if kind is None:
                 raise OutputError(f"{path}: {layer} has {', '.join(leaves)}, which no layer of Keras has. {ADVICE}")
             number = counts[kind] = counts.get(kind, -1) + 1

@@ -55,6 +55,9 @@ def convert(
         bool, typer.Option("--drop-head", help="Leave the classifier and its hidden layers out.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of a fresh classifier.")] = 0,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="Fold batch normalisation into the convolutions: for inference.")
+    ] = False,
     allow_non_finite: Annotated[
         bool, typer.Option("--allow-non-finite", help="Convert weights that are NaN or infinite too.")
     ] = False,
@@ -80,6 +83,9 @@ def convert(
     The file is read back and compared before it takes its name. No framework is loaded; only writing .keras and
     --verify need them. Where the classifier has not --num-classes N classes, or with --drop-head, a fresh one is drawn.
 
+    With --fold the result has no batch normalisation and gives the same in evaluation; only this project's own naming
+    (native, effnet-torch, effnet-keras, .keras) has such networks.
+
     With --verify source and result then run on the same random numbers, each in the framework that it belongs to, and
     a certificate beside TARGET says how every layer came out; `effnet verify TARGET` repeats it. Exit code 1 when they
     differ: the file stays, and the certificate says so.
@@ -91,6 +97,7 @@ def convert(
       effnet convert b0.pth b0.keras --verify
       effnet convert b0.pth out/model.ckpt --to official
       effnet convert official.tar.gz luke.pth --to efficientnet-pytorch --ema never
+      effnet convert b0.pth b0-folded.safetensors --fold
       effnet convert official:b0-noisy-student flowers.pth --num-classes 5 --seed 1
     """
     from converters import Adaptation
@@ -111,6 +118,7 @@ def convert(
                     drop_head=drop_head,
                     num_classes=source.num_classes,
                     seed=seed,
+                    fold=fold,
                 ),
                 to=to,
                 to_format=to_format,

@@ -48,7 +48,10 @@ def info(
     say(f"{spec.name}: width {spec.width:g}, depth {spec.depth:g}, {ending(spec)}{first}")
     say(f"{found.parameters:,} parameters, {found.total:,} numbers with the moving statistics")
     say(f"{found.multiply_adds / 1e9:.3f} G multiply-adds for one image of {resolution} x {resolution} pixels")
-    say(f"padding {spec.padding}, norm epsilon {spec.norm.epsilon:g} and decay {spec.norm.decay:g}")
+    norm = "no norms: they are folded into the convolutions"
+    if spec.norm is not None:
+        norm = f"norm epsilon {spec.norm.epsilon:g} and decay {spec.norm.decay:g}"
+    say(f"padding {spec.padding}, {norm}")
     if spec.classifier is not None:
         say(f"dropout {spec.classifier.dropout_rate:g}, pooling {spec.classifier.pooling}")
     say(_preprocessing(spec))

@@ -12,7 +12,7 @@ from effnet.parity_engine import causes
 from effnet.parity_engine.causes import Cause
 from effnet.parity_engine.trainee import Array, Course, StepRecord
 from effnet.parity_engine.training_compare import STATISTIC_LEAVES, Kind, KindComparison, distances
-from effnet_core import Decayed, WeightDecay, parameters
+from effnet_core import Decayed, HiddenNorm, WeightDecay, norm_of, parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +100,9 @@ class Explanation:
         spec = self.networks[0].spec
         if name.startswith("hidden.") and spec.classifier is not None:
             layer = spec.classifier.hidden[int(name.split(".")[1])]
-            return float(getattr(layer, "decay", spec.norm.decay))
-        return spec.norm.decay
+            if isinstance(layer, HiddenNorm):
+                return layer.decay
+        return norm_of(spec, wanted="a decay").decay
 
     def _weight(self, name: str) -> Iterator[Cause]:
         sides = dict(zip("ab", (0, 1), strict=True))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effnet_core import HiddenNorm, InvalidOption, NetworkSpec, Norm, Parameter, Role, parameters
+from effnet_core import norm_of as batch_norm_of
 
 Array = NDArray[Any]
 MANTISSA = 53
@@ -85,7 +86,9 @@ def norm_of(spec: NetworkSpec, layer: str) -> Norm:
     hidden = () if spec.classifier is None else spec.classifier.hidden
     own = {f"hidden.{index}": norm for index, norm in enumerate(hidden) if isinstance(norm, HiddenNorm)}
     found = own.get(layer)
-    return spec.norm if found is None else Norm(epsilon=found.epsilon, decay=found.decay)
+    if found is None:
+        return batch_norm_of(spec, wanted="an epsilon")
+    return Norm(epsilon=found.epsilon, decay=found.decay)
 
 
 def unit(values: Array) -> float:

@@ -163,16 +163,16 @@ def _kernel_size(kernel: Parameter) -> int:
 
 
 def _epsilons(network: Network, other: NetworkSpec, place: Place, batch: Array) -> Iterator[Hypothesis]:
-    spec = network.spec
-    own = spec.norm.epsilon
+    spec, norm = network.spec, network.spec.norm
     variances = [
         parameter.name
         for parameter in _of(spec, place.layer)
         if parameter.role is Role.VARIANCE and parameter.hidden is None
     ]
-    if not variances:
+    if not variances or norm is None:
         return
-    for epsilon in dict.fromkeys((other.norm.epsilon, *EPSILONS)):
+    own, others = norm.epsilon, () if other.norm is None else (other.norm.epsilon,)
+    for epsilon in dict.fromkeys((*others, *EPSILONS)):
         if epsilon != own:
             # A definition has one epsilon; what is added to it at one layer may as well be added to the variance.
             moved = {name: network.state[name].astype(np.float64) + (epsilon - own) for name in variances}
@@ -180,7 +180,7 @@ def _epsilons(network: Network, other: NetworkSpec, place: Place, batch: Array) 
                 suspect=Suspect.EPSILON,
                 words=f"normalises with epsilon {epsilon:g}",
                 here=replace(network, state={**network.state, **moved}),
-                everywhere=replace(network, spec=replace(spec, norm=replace(spec.norm, epsilon=epsilon))),
+                everywhere=replace(network, spec=replace(spec, norm=replace(norm, epsilon=epsilon))),
                 batch=batch,
             )
 

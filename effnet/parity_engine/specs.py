@@ -16,6 +16,11 @@ _SHAPING = frozenset(
 _LABELS = frozenset({"name", "family", "width", "depth", "stage", "repeat", "dropout_rate", "drop_connect_rate"})
 """Fields that do not act on what an evaluated network computes."""
 _SHOWN = 12
+_FOLDED = (
+    "In {} alone the normalisations are folded into the convolutions: its weights were rounded once more when they "
+    "were written, which float64 shows. Set a limit above that, such as 1e-6 for float32 weights (--float64-limit, "
+    "--float32-limit 1e-5)."
+)
 
 
 def differences(a: NetworkSpec, b: NetworkSpec) -> dict[str, str]:
@@ -42,6 +47,9 @@ def check_comparable(a: NetworkSpec, b: NetworkSpec) -> tuple[str, ...]:
     shaping = [f"{path}: {values}" for path, values in found.items() if path.rsplit(".", 1)[-1] in _SHAPING]
     if endpoints(a) != endpoints(b) or any("squeeze_channels" not in line for line in shaping):
         raise _incomparable(a, b, shaping or [f"a has {ending(a)}, b has {ending(b)}"])
+    if (a.norm is None) is not (b.norm is None):
+        found = {path: values for path, values in found.items() if path.split(".")[0] != "norm"}
+        cut = (*cut, _FOLDED.format("a" if a.norm is None else "b"))
     return (*cut, *(f"The definitions differ in {path}: {values}." for path, values in found.items()))
 
 

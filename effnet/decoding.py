@@ -18,29 +18,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effnet.errors import InputError, MissingFramework
-from effnet_core import JpegDecoding
-
-Pixels = NDArray[np.uint8]
+from effnet_core import PIXEL_LIMIT, JpegDecoding
+from effnet_core.taps import MAX_LENGTH
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """What is decoded. Pillow knows more, some of which start other programs (EPS)."""
-PIXEL_LIMIT = 100_000_000
-"""Larger images are refused before their pixels are decoded."""
 _JPEG = b"\xff\xd8\xff"
 
 
-def decode(data: bytes, *, jpeg: JpegDecoding, name: str = "The image") -> Pixels:
+def decode(
+    data: bytes, *, jpeg: JpegDecoding, pixel_limit: int = PIXEL_LIMIT, name: str = "The image"
+) -> NDArray[np.uint8]:
     """The image in a file of these bytes as (height, width, 3); `name` stands for it in messages.
 
-    Raises `InputError` for bytes that are broken, enormous or no image, `MissingFramework` without Pillow, and for a
-    JPEG without simplejpeg.
+    Raises `InputError` for bytes that are broken or no image, and for an image of more than `pixel_limit` pixels before
+    these are decoded; `MissingFramework` without Pillow, and for a JPEG without simplejpeg.
     """
     if find_spec("PIL") is None:
         raise MissingFramework("Reading images needs Pillow. Install it: pip install 'effnet[images]'.")
     with _one_error(name), import_module("PIL.Image").open(io.BytesIO(data), formats=FORMATS) as image:
-        _check_size(name, *image.size)
-        if image.mode == "CMYK":
-            image.load()  # a broken one is an error here, whoever decodes it
+        _check_size(name, *image.size, pixel_limit=pixel_limit)
         if data.startswith(_JPEG) and jpeg is JpegDecoding.FAST:
             return _fast_jpeg(data, image)
         return _by_pillow(image, name)
@@ -66,39 +63,47 @@ def _one_error(name: str) -> Generator[None]:
             raise InputError(f"{name} cannot be read as an image: {error}.") from None
 
 
-def _check_size(name: str, width: int, height: int) -> None:
-    if width * height > PIXEL_LIMIT:
+def _check_size(name: str, width: int, height: int, *, pixel_limit: int) -> None:
+    if width * height > pixel_limit or max(width, height) > MAX_LENGTH:
         raise InputError(
-            f"{name} has {width} x {height} pixels; at most {PIXEL_LIMIT:,} are decoded. Make it smaller first."
+            f"{name} has {width} x {height} pixels; at most {pixel_limit:,} are decoded, and {MAX_LENGTH:,} a side. "
+            "Make it smaller first."
         )
 
 
-def _fast_jpeg(data: bytes, image: Any) -> Pixels:
+def _fast_jpeg(data: bytes, image: Any) -> NDArray[np.uint8]:
     """As TensorFlow decodes it by default."""
     if find_spec("simplejpeg") is None:
         raise MissingFramework(
             "Decoding JPEG as TensorFlow does needs simplejpeg. Install it: pip install 'effnet[images]'."
         )
-    jpeg: Any = import_module("simplejpeg")
-    if image.mode != "CMYK":
-        return jpeg.decode_jpeg(data, colorspace="RGB", fastdct=True)
-    inks = jpeg.decode_jpeg(data, colorspace="CMYK", fastdct=True)
-    return _from_inks(inks if "adobe" in image.info else 255 - inks)
+    decode_jpeg: Any = import_module("simplejpeg").decode_jpeg
+    options = {"colorspace": "CMYK" if image.mode == "CMYK" else "RGB", "fastdct": True}
+    try:
+        pixels = decode_jpeg(data, **options)
+    except ValueError as error:
+        if not str(error).startswith("Corrupt JPEG data"):
+            raise
+        # Damage after which libjpeg goes on, as TensorFlow and Pillow let it; what is cut off is an error for Pillow.
+        image.load()
+        pixels = decode_jpeg(data, **options, strict=False)
+    return _from_inks(pixels, image) if image.mode == "CMYK" else pixels
 
 
-def _from_inks(paper: Pixels) -> Pixels:
-    """RGB of four channels that say how much of the paper each ink leaves free.
+def _from_inks(stored: NDArray[np.uint8], image: Any) -> NDArray[np.uint8]:
+    """RGB of the four channels that a JPEG of printing inks stores; Adobe's programs store how much ink is left out.
 
-    Source: tensorflow/core/lib/jpeg/jpeg_mem.cc, which cuts the quotient; Pillow's own conversion rounds it.
+    Source: tensorflow/core/lib/jpeg/jpeg_mem.cc, which cuts the quotient. Pillow's own conversion rounds it, and takes
+    every such file for one of Adobe's.
     """
-    wide = paper.astype(np.uint16)
-    return (wide[..., :3] * wide[..., 3:] // 255).astype(np.uint8)
+    left_out = (stored if "adobe" in image.info else 255 - stored).astype(np.uint16)
+    return (left_out[..., :3] * left_out[..., 3:] // 255).astype(np.uint8)
 
 
-def _by_pillow(image: Any, name: str) -> Pixels:
+def _by_pillow(image: Any, name: str) -> NDArray[np.uint8]:
     """The first frame in RGB. Of 16 bits the upper 8 are taken, as libpng does it for TensorFlow."""
-    if image.mode == "CMYK":
-        return _from_inks(255 - np.asarray(image))
+    if image.mode == "CMYK" and image.format in ("JPEG", "MPO"):
+        return _from_inks(255 - np.asarray(image), image)
     if image.mode.startswith("I;16") or image.mode == "I":
         grey = np.asarray(image, dtype=np.int64)
         if grey.min() < 0 or grey.max() > 65535:

@@ -52,6 +52,7 @@ from effnet_core.parameters import (
 )
 from effnet_core.pixel_plan import Box, Plan, plan
 from effnet_core.preprocessing import (
+    PIXEL_LIMIT,
     CentreCrop,
     Crop,
     JpegDecoding,
@@ -96,6 +97,7 @@ from effnet_core.variants import FAMILIES, VARIANTS, Kind, Stage, Variant
 
 __all__ = [
     "FAMILIES",
+    "PIXEL_LIMIT",
     "RECIPES",
     "TRAINING_RECIPES",
     "VARIANTS",

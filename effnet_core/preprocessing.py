@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+PIXEL_LIMIT = 100_000_000
+"""Larger images are refused before their pixels are decoded, unless the caller says another limit."""
+
 
 class Resampling(StrEnum):
     """How an image is resized. The taps and their weights are in `effnet_core.taps`."""

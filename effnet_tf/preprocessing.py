@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from effnet_core import CentreCrop, JpegDecoding, Offset, Preprocessing, Resampling, ShorterSide
+from effnet_core import PIXEL_LIMIT, CentreCrop, Offset, Preprocessing, Resampling, ShorterSide
 from effnet_tf._tensorflow import tf
+from effnet_tf.decoding import decode
 from effnet_tf.pillow_resampling import pillow_resized
 
 Tensor = Any
@@ -17,22 +18,6 @@ Tensor = Any
 
 _LEGACY = (Resampling.LEGACY_BICUBIC, Resampling.LEGACY_BILINEAR)
 _BICUBIC = (Resampling.LEGACY_BICUBIC, Resampling.HALF_PIXEL_BICUBIC)
-
-
-def decode(contents: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """The bytes of a JPEG, PNG, GIF or BMP, a string scalar, as (H, W, 3) of 8 bits; of a GIF the first frame.
-
-    Fails with `tf.errors.InvalidArgumentError` for other bytes.
-    """
-    if preprocessing.jpeg is JpegDecoding.FAST:
-        image = tf.io.decode_image(contents, channels=3, expand_animations=False)
-    else:
-        image = tf.cond(
-            tf.io.is_jpeg(contents),
-            lambda: tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"),
-            lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
-        )
-    return tf.ensure_shape(image, (None, None, 3))
 
 
 def prepare(image_HWC: Tensor, preprocessing: Preprocessing) -> Tensor:  # noqa: N803
@@ -53,9 +38,9 @@ def prepare(image_HWC: Tensor, preprocessing: Preprocessing) -> Tensor:  # noqa:
     return tf.ensure_shape((pixels - mean) / scale, (side, side, 3))
 
 
-def prepare_bytes(contents: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """The bytes of one image as normalised float32 input (S, S, 3). Fails as `decode` does."""
-    return prepare(decode(contents, preprocessing), preprocessing)
+def prepare_bytes(contents: Tensor, preprocessing: Preprocessing, *, pixel_limit: int = PIXEL_LIMIT) -> Tensor:
+    """The bytes of one image, a string scalar, as normalised float32 input (S, S, 3). Fails as `decode` does."""
+    return prepare(decode(contents, jpeg=preprocessing.jpeg, pixel_limit=pixel_limit), preprocessing)
 
 
 def _centre(image: Tensor, crop: CentreCrop, side: int, height: Tensor, width: Tensor) -> Tensor:

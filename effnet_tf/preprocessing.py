@@ -78,9 +78,13 @@ def _resized(
         return pillow_resized(image, resampling, resized=resized, start=start, side=side)
     # The official code calls these kernels itself; tf.image.resize no longer reaches the ones without half pixels.
     kernel = tf.raw_ops.ResizeBicubic if resampling in _BICUBIC else tf.raw_ops.ResizeBilinear
+    fits = tf.reduce_prod(tf.cast(tf.stack(resized), tf.int64)) <= PIXEL_LIMIT
+    limit = tf.debugging.Assert(fits, [f"It would be resized to more than {PIXEL_LIMIT} pixels; too long:", *resized])
+    with tf.control_dependencies([limit]):
+        size = tf.stack(resized)
     whole = kernel(
         images=image[None],
-        size=tf.stack(resized),
+        size=size,
         align_corners=False,
         half_pixel_centers=resampling not in _LEGACY,
     )

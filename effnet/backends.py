@@ -1,4 +1,4 @@
-"""Run one network in one framework: numpy in, numpy out, whatever is between.
+"""Run one network in one backend: numpy in, numpy out, whatever is between.
 
 Arrays are channels last here: (N, H, W, C) or (N, C), in both directions and for both frameworks.
 """
@@ -69,6 +69,8 @@ def runner(
                 yield _tensorflow_runner(network, endpoints, precision)
             case Backend.TORCH:
                 yield _torch_runner(network, endpoints, precision, device)
+            case Backend.ONNX:
+                yield _onnx_runner(network, endpoints, precision, device)
 
 
 def device_of(backend: Backend, device: Device) -> AbstractContextManager[None]:
@@ -81,6 +83,8 @@ def device_of(backend: Backend, device: Device) -> AbstractContextManager[None]:
             return _tensorflow_device(device)
         case Backend.TORCH:
             return _torch_device(device)
+        case Backend.ONNX:
+            return _onnx_device(device)
 
 
 @contextmanager
@@ -137,6 +141,37 @@ def _torch_runner(network: Network, endpoints: Sequence[str], precision: Precisi
         return {name: _channels_last(outputs[name].cpu().numpy()) for name in endpoints}
 
     return run
+
+
+def _onnx_runner(network: Network, endpoints: Sequence[str], precision: Precision, device: Device) -> Runner:
+    session = onnx_session(network, endpoints=endpoints, precision=precision, device=device)
+
+    def run(inputs: Array) -> dict[str, Array]:
+        outputs: list[Array] = session.run(list(endpoints), {"image": inputs.astype(precision.value)})
+        return dict(zip(endpoints, outputs, strict=True))
+
+    return run
+
+
+def onnx_session(network: Network, *, endpoints: Sequence[str], precision: Precision, device: Device) -> Any:
+    """A session of ONNX Runtime, which decides on its threads itself: images (N, H, W, C) in, `endpoints` out."""
+    from effnet_onnx import create_model
+
+    model = create_model(network.spec, network.state, endpoints=endpoints, dtype=precision.value)
+    runtime: Any = import_module("onnxruntime")
+    # On a graphics processor without TF32, as in the frameworks.
+    cuda = ("CUDAExecutionProvider", {"use_tf32": 0})
+    return runtime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"] if device is Device.CPU else [cuda]
+    )
+
+
+@contextmanager
+def _onnx_device(device: Device) -> Generator[None]:
+    runtime: Any = import_module("onnxruntime")
+    if device is Device.CUDA and "CUDAExecutionProvider" not in runtime.get_available_providers():
+        raise _unavailable(Backend.ONNX)
+    yield
 
 
 def _channels_last(array: Array) -> Array:

@@ -19,10 +19,12 @@ class Choice(StrEnum):
 
 
 class Backend(Choice):
-    """The framework that runs a network."""
+    """What runs a network."""
 
     TF = "tf"
     TORCH = "torch"
+    ONNX = "onnx"
+    """ONNX Runtime, which is no framework: it runs networks in evaluation, and starts fastest."""
 
 
 class Device(Choice):

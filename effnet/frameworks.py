@@ -17,13 +17,18 @@ from importlib.util import find_spec
 
 from effnet.choices import Backend
 from effnet.errors import MissingFramework
+from effnet_core import InvalidOption
 
-TITLES = {Backend.TF: "TensorFlow", Backend.TORCH: "PyTorch"}
+TITLES = {Backend.TF: "TensorFlow", Backend.TORCH: "PyTorch", Backend.ONNX: "ONNX Runtime"}
 """What people call the backends."""
 _STDERR = 2
 _START_UP = (b"All log messages before absl::InitializeLog() is called", b"oneDNN custom operations are on")
-_PACKAGES = {Backend.TF: ("tensorflow", "keras"), Backend.TORCH: ("torch",)}
-_EXTRAS = {Backend.TF: "effnet[tf] (or effnet[tf-cpu] without a GPU)", Backend.TORCH: "effnet[torch]"}
+_PACKAGES = {Backend.TF: ("tensorflow", "keras"), Backend.TORCH: ("torch",), Backend.ONNX: ("onnx", "onnxruntime")}
+_EXTRAS = {
+    Backend.TF: "effnet[tf] (or effnet[tf-cpu] without a GPU)",
+    Backend.TORCH: "effnet[torch]",
+    Backend.ONNX: "effnet[onnx]",
+}
 
 
 def import_frameworks(backends: Iterable[Backend]) -> None:
@@ -67,6 +72,20 @@ def _without_start_up_log() -> Generator[None]:
             log.seek(0)
             kept = [line for line in log if not any(words in line for words in _START_UP)]
             os.write(_STDERR, b"".join(kept))
+
+
+def is_installed(backend: Backend) -> bool:
+    """Whether everything that the backend needs can be imported."""
+    return all(find_spec(package) is not None for package in _PACKAGES[backend])
+
+
+def check_trainable(backends: Iterable[Backend], *, wanted: str) -> None:
+    """Raise `InvalidOption` for ONNX Runtime, which has no layers to train or to look into; `wanted` is a noun."""
+    if Backend.ONNX in set(backends):
+        raise InvalidOption(
+            f"{wanted} looks into the layers of a framework, and ONNX Runtime runs whole graphs; expected tf or torch "
+            "as the backend. Compare networks with `effnet parity`, which takes onnx too."
+        )
 
 
 def check_installed(backends: Iterable[Backend]) -> None:

@@ -12,7 +12,7 @@ from converters.adapting import NOTHING
 from effnet.backends import Network
 from effnet.choices import Backend
 from effnet.formats import KERAS
-from effnet.frameworks import import_frameworks
+from effnet.frameworks import import_frameworks, is_installed
 from effnet.sources import Source, find_source
 from effnet_core import InvalidOption
 
@@ -69,18 +69,24 @@ def load_model(
     endpoints: Sequence[str] | None = None,
     device: str | None = None,
 ) -> Any:
-    """A Keras model (`backend="tf"`) or a PyTorch module in evaluation mode (`"torch"`) with a checkpoint's weights.
+    """A Keras model (`backend="tf"`), a PyTorch module in evaluation mode (`"torch"`) or an ONNX model (`"onnx"`, a
+    `ModelProto` that takes images (N, H, W, C)) with a checkpoint's weights.
 
-    This is how a model is made from a path or from `official:NAME`: `create_model` of `effnet_tf` and `effnet_torch`
-    takes weights that are in memory. `adaptation` is as in `load_network`. `dtype`, `include_top` and `endpoints` are
-    those of `create_model` of either backend; `device` is PyTorch's ("cpu" unless given), Keras places its models
-    itself. Raises `InvalidOption`, and what `load_network` and `create_model` raise.
+    This is how a model is made from a path or from `official:NAME`: `create_model` of `effnet_tf`, `effnet_torch` and
+    `effnet_onnx` takes weights that are in memory. `adaptation` is as in `load_network`. `dtype`, `include_top` and
+    `endpoints` are those of `create_model` of every backend; `device` is PyTorch's ("cpu" unless given), Keras places
+    its models itself. Raises `InvalidOption`, and what `load_network` and `create_model` raise.
     """
     chosen = Backend(backend)
     if device is not None and chosen is Backend.TF:
         raise InvalidOption(
             f"The device {device!r} is given, and Keras places its models itself; expected none for 'tf'. Leave it "
             "out, or call within tf.device(...)."
+        )
+    if device is not None and chosen is Backend.ONNX:
+        raise InvalidOption(
+            f"The device {device!r} is given, and an ONNX model has none; expected none for 'onnx'. Leave it out, and "
+            "say to the runtime that opens the model where it is to run (providers)."
         )
     import_frameworks([chosen])
     network = load_network(path, options=options, adaptation=adaptation)
@@ -102,10 +108,21 @@ def load_model(
                 endpoints=endpoints,
                 device=device or "cpu",
             ).eval()
+        case Backend.ONNX:
+            from effnet_onnx import create_model as create_onnx_model
+
+            return create_onnx_model(
+                network.spec, network.state, dtype=dtype, include_top=include_top, endpoints=endpoints
+            )
 
 
 def usual_backend(network: Network) -> Backend:
-    """The framework that the file belongs to, else the one that is installed, PyTorch first: it starts faster."""
+    """The framework that the file belongs to, else the one that is installed, PyTorch first: it starts faster.
+
+    ONNX Runtime where it is installed and no framework is.
+    """
+    if not any(map(is_installed, (Backend.TF, Backend.TORCH))) and is_installed(Backend.ONNX):
+        return Backend.ONNX
     if network.format in HOME:
         return HOME[network.format]
     return Backend.TORCH if find_spec("torch") is not None else Backend.TF

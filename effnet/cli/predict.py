@@ -27,7 +27,7 @@ def predict(
     source: SourceFlags,
     backend: Annotated[
         Backend | None,
-        typer.Option(help="Framework; by default the one that the file belongs to, else the one installed."),
+        typer.Option(help="What runs it; by default the framework that the file belongs to, else the one installed."),
     ] = None,
     dtype: Annotated[Precision, typer.Option(help="Type to compute in.")] = Precision.FLOAT32,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.CPU,
@@ -38,7 +38,7 @@ def predict(
     force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Classify images with a checkpoint, in TensorFlow or in PyTorch.
+    """Classify images with a checkpoint, in TensorFlow, PyTorch or ONNX Runtime.
 
     Images are decoded with Pillow, cropped in the centre and resized as the training recipe says; close to the
     official preprocessing, not bit-equal to it.
@@ -47,6 +47,7 @@ def predict(
     Examples:
       effnet predict b0.pth cat.jpg dog.png
       effnet predict efficientnet-b0/model.ckpt cat.jpg --backend torch --recipe advprop
+      effnet predict efficientnet-b0.tar.gz cat.jpg --backend onnx
       effnet predict b0.safetensors input.npy --dtype float64 --output logits.npy
     """
     from effnet.prediction import check_logits_output, save_logits

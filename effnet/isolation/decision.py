@@ -66,7 +66,7 @@ def decide(
     crash = known_crash(wanted, facts)
     if crash is not None:
         return Decision(separate=True, reason=crash)
-    if wanted == set(Backend) and facts.tensorflow_has_cuda and facts.torch_has_cuda:
+    if wanted >= {Backend.TF, Backend.TORCH} and facts.tensorflow_has_cuda and facts.torch_has_cuda:
         return Decision(
             separate=True,
             reason="TensorFlow and PyTorch are both CUDA builds, each with CUDA libraries of its own.",

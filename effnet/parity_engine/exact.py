@@ -18,7 +18,7 @@ from converters import SourceOptions
 from effnet.backends import Array, Network, device_of
 from effnet.choices import Backend, Device
 from effnet.errors import InexactNetwork, InputError, SeparateProcessFailed
-from effnet.frameworks import import_frameworks
+from effnet.frameworks import check_trainable, import_frameworks
 from effnet.isolation.decision import facts, known_crash
 from effnet.parity_engine.bits import Bits, differing_bits
 from effnet.parity_engine.grid import Grid, grid_state, to_grid
@@ -131,6 +131,7 @@ def exact_parity(
     where, used = Device(device), Grid() if grid is None else grid
     network_a, network_b = opened(a, a_options), opened(b, b_options)
     backends = chosen_backends(network_a, network_b, a_backend, b_backend)
+    check_trainable(backends, wanted="Exact arithmetic")
     notes = check_comparable(network_a.spec, network_b.spec)
     reference = up_to_common_end(network_a.spec, network_b.spec)[0]
     names = common_endpoints(network_a.spec, network_b.spec)
@@ -219,6 +220,9 @@ def _model(network: Network, backend: Backend, device: Device, names: tuple[str,
             return KerasModel(network, endpoints=names)
         case Backend.TORCH:
             return TorchModel(network, endpoints=names, device=device)
+        case Backend.ONNX:
+            check_trainable([backend], wanted="Exact arithmetic")
+            raise AssertionError("ONNX Runtime was refused")
 
 
 def _tensors(spec: NetworkSpec, a: Mapping[str, Array], b: Mapping[str, Array]) -> tuple[Bits, ...]:

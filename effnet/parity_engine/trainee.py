@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from effnet.backends import Network, device_of
 from effnet.choices import Backend, Device, Precision
 from effnet.errors import InputError
-from effnet.frameworks import import_frameworks
+from effnet.frameworks import check_trainable, import_frameworks
 from effnet_core import LearningRate, MaskSite, NetworkSpec, TrainingRecipe
 
 Array = NDArray[Any]
@@ -77,6 +77,7 @@ def stepper(
     network: Network, trainee: Trainee, course: Course, *, backend: Backend, precision: Precision, device: Device
 ) -> Generator[Stepper]:
     """The network ready to train. Raises `MissingFramework` and `DeviceUnavailable`."""
+    check_trainable([backend], wanted="Training")
     import_frameworks([backend])
     with device_of(backend, device):
         kind = _KerasStepper if backend is Backend.TF else _TorchStepper

@@ -15,7 +15,7 @@ from converters import SourceOptions
 from effnet.backends import Network
 from effnet.choices import Backend, Device, Precision
 from effnet.errors import InputError
-from effnet.frameworks import import_frameworks
+from effnet.frameworks import check_trainable, import_frameworks
 from effnet.parity_engine import causes
 from effnet.parity_engine.causes import Cause
 from effnet.parity_engine.explanation import Explanation
@@ -85,6 +85,7 @@ def training_parity(
         raise InputError(f"{steps} steps are asked for; expected at least 1.")
     network_a, network_b = opened(a, a_options), opened(b, b_options)
     backend_a, backend_b = chosen_backends(network_a, network_b, a_backend, b_backend)
+    check_trainable((backend_a, backend_b), wanted="A comparison of training")
     notes = check_comparable(network_a.spec, network_b.spec)
     classes = classifier_of(network_a.spec, wanted="a loss").num_classes
     classifier_of(network_b.spec, wanted="a loss")

@@ -113,4 +113,4 @@ def _by_pillow(image: Any, name: str) -> NDArray[np.uint8]:
         raise InputError(f"{name} holds floating-point pixels. Convert it to 8 bits for each channel first.")
     if "transparency" in image.info:
         image = image.convert("RGBA")
-    return np.asarray(image.convert("RGB"))
+    return np.array(image.convert("RGB"))  # a copy: Pillow's own memory cannot be written to

@@ -40,8 +40,8 @@ def predict(
 ) -> None:
     """Classify images with a checkpoint, in TensorFlow, PyTorch or ONNX Runtime.
 
-    Images are decoded with Pillow, cropped in the centre and resized as the training recipe says; close to the
-    official preprocessing, not bit-equal to it.
+    Images are decoded, cropped, resized and normalised exactly as the network's definition says (effnet info shows
+    it): as the official code does, or as timm or transformers do where their files say so.
 
     \b
     Examples:

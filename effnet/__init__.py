@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from effnet.inspection import inspect
     from effnet.loading import load_model, load_network
     from effnet.parity_engine.exact import exact_parity
+    from effnet.parity_engine.pair import Processes
     from effnet.parity_engine.run import RandomInput, parity
     from effnet.parity_engine.trainee import Trainee
     from effnet.parity_engine.training import training_parity
@@ -38,6 +39,7 @@ __all__ = [
     "EffnetError",
     "Ema",
     "Network",
+    "Processes",
     "RandomInput",
     "SourceOptions",
     "Trainee",
@@ -67,6 +69,7 @@ _MODULES = {
     "EffnetError": "effnet_core",
     "Ema": "converters",
     "Network": "effnet.backends",
+    "Processes": "effnet.parity_engine.pair",
     "RandomInput": "effnet.parity_engine.run",
     "SourceOptions": "converters",
     "Trainee": "effnet.parity_engine.trainee",

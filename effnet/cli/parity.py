@@ -12,6 +12,7 @@ from effnet.cli.output import say, say_json, say_table
 from effnet.cli.sources import SourcePair, with_source_flags
 
 if TYPE_CHECKING:
+    from effnet.backends import Network
     from effnet.parity_engine.exact import ExactReport
     from effnet.parity_engine.run import ParityReport
     from effnet.parity_engine.training import TrainingReport
@@ -108,19 +109,9 @@ def parity(
     from effnet.parity_engine import report
     from effnet.parity_engine.compare import Limits
     from effnet.parity_engine.grid import Grid
-    from effnet_core import InvalidOption
+    from effnet.parity_engine.pair import Processes
 
-    if exact and (isolate is Isolation.ALWAYS or a_python is not None or b_python is not None):
-        raise InvalidOption(
-            "--exact runs both networks in this process; found --isolate always, --a-python or --b-python. Leave them "
-            "out."
-        )
-    if exact and report_path is not None:
-        raise InvalidOption(
-            "--report draws distances, and --exact counts bits; found both. Leave one out; --exact --json prints all."
-        )
-    in_this_process = isolate is not Isolation.ALWAYS and a_python is None and b_python is None
-    _check_training(train, training_recipe, alone=in_this_process and not exact and report_path is None)
+    _check_training(train, training_recipe, exact=exact)
     if report_path is not None:
         from effnet.reporting.write import check_report
 
@@ -128,28 +119,27 @@ def parity(
     for checkpoint in (a, b):
         fetch_source(checkpoint)
     given = inputs or effnet.RandomInput(images=batch, size=size, seed=seed)
+    networks = effnet.load_network(a, options=sources.a.options()), effnet.load_network(b, options=sources.b.options())
+    processes = Processes(isolation=isolate, a_python=a_python, b_python=b_python, time_limit=time_limit)
     if train is not None:
         trained = effnet.training_parity(
-            a,
-            b,
+            *networks,
             steps=train,
             recipe=training_recipe,
-            a_options=sources.a.options(),
-            b_options=sources.b.options(),
             a_backend=a_backend,
             b_backend=b_backend,
             inputs=given,
             device=device,
             limit=1e-9 if float64_limit is None else float64_limit,
+            processes=processes,
         )
+        _write(trained, report_path, networks, context, force=force)
         _say_training(trained, as_json=as_json)
+        _say_report(report_path, as_json=as_json)
         raise typer.Exit(0 if trained.agrees else DIFFERENT)
     if exact:
         result = effnet.exact_parity(
-            a,
-            b,
-            a_options=sources.a.options(),
-            b_options=sources.b.options(),
+            *networks,
             a_backend=a_backend,
             b_backend=b_backend,
             inputs=given,
@@ -157,10 +147,12 @@ def parity(
             training=training,
             seed=seed,
             grid=Grid(activations=grid_bits),
+            processes=processes,
         )
+        _write(result, report_path, networks, context, force=force)
         _say_exact(result, every_layer=every_layer, as_json=as_json)
+        _say_report(report_path, as_json=as_json)
         raise typer.Exit(0 if result.agrees else DIFFERENT)
-    networks = effnet.load_network(a, options=sources.a.options()), effnet.load_network(b, options=sources.b.options())
     found = effnet.parity(
         *networks,
         a_backend=a_backend,
@@ -174,19 +166,34 @@ def parity(
         time_limit=time_limit,
         keep_outputs=report_path is not None,
     )
-    if report_path is not None:
-        from effnet.cli.repeat import command_line
-
-        line = command_line(context, leave_out=("as_json", "every_layer", "report_path", "force"))
-        effnet.write_report(found, report_path, networks=networks, command=line, overwrite=force)
+    _write(found, report_path, networks, context, force=force)
     if as_json:
         say_json(report.document(found))
     else:
         _tables(found, every_layer=every_layer)
-        if report_path is not None:
-            say(f"Report: {report_path}")
+    _say_report(report_path, as_json=as_json)
     if not found.agrees:
         raise typer.Exit(DIFFERENT)
+
+
+def _write(
+    found: "ParityReport | ExactReport | TrainingReport",
+    path: Path | None,
+    networks: "tuple[Network, Network]",
+    context: typer.Context,
+    *,
+    force: bool,
+) -> None:
+    if path is not None:
+        from effnet.cli.repeat import command_line
+
+        line = command_line(context, leave_out=("as_json", "every_layer", "report_path", "force"))
+        effnet.write_report(found, path, networks=networks, command=line, overwrite=force)
+
+
+def _say_report(path: Path | None, *, as_json: bool) -> None:
+    if path is not None and not as_json:
+        say(f"Report: {path}")
 
 
 def _tables(found: "ParityReport", *, every_layer: bool) -> None:
@@ -233,14 +240,14 @@ def _say_training(found: "TrainingReport", *, as_json: bool) -> None:
         say(line)
 
 
-def _check_training(train: int | None, training_recipe: str | None, *, alone: bool) -> None:
-    """Raise `InvalidOption` for options that do not go together; `alone`: no other way of comparing is asked for."""
+def _check_training(train: int | None, training_recipe: str | None, *, exact: bool) -> None:
+    """Raise `InvalidOption` for options that do not go together."""
     from effnet_core import InvalidOption
 
-    if train is not None and not alone:
+    if train is not None and exact:
         raise InvalidOption(
-            "--train compares training steps in this process; found --exact, --report, --isolate always, --a-python or "
-            "--b-python beside it. Leave them out."
+            "--train compares training steps, and --exact one batch of training in exact arithmetic; found both. Leave "
+            "one out."
         )
     if train is None and training_recipe is not None:
         raise InvalidOption("--training-recipe says how to train, and --train is missing; expected --train STEPS too.")

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,10 +55,18 @@ def check_python(worker: Worker) -> None:
 
 
 def ask(worker: Worker, values: Mapping[str, Any], groups: Groups) -> tuple[Any, Groups]:
+    """`answered`, with all the arrays at once."""
+    with answered(worker, values, groups) as (done, found):
+        return done, {group: found[group] for group in found}
+
+
+@contextmanager
+def answered(worker: Worker, values: Mapping[str, Any], groups: Groups) -> Generator[tuple[Any, Groups]]:
     """Have a request answered in a process of its own; what it did and the arrays that it found.
 
-    Files go through a temporary folder that is removed in every case. Raises `SeparateProcessFailed` when the process
-    crashes, fails, takes too long or cannot be started, and the worker's own error where it refused the request.
+    A group of arrays is read from its file whenever it is asked for, as long as the context is open. Files go through a
+    temporary folder that is removed in every case. Raises `SeparateProcessFailed` when the process crashes, fails,
+    takes too long or cannot be started, and the worker's own error where it refused the request.
     """
     with tempfile.TemporaryDirectory(prefix="effnet-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -75,7 +83,7 @@ def ask(worker: Worker, values: Mapping[str, Any], groups: Groups) -> tuple[Any,
         if "failed" in done:
             raise _error_type(done["failed"])(f"{worker.title}, run by {worker.interpreter}: {done['message']}")
         sys.stderr.write(said)
-        return done["done"], arrays
+        yield done["done"], arrays
 
 
 def _run(worker: Worker, folder: Path, log: Path) -> int:

@@ -17,8 +17,13 @@ from effnet.isolation import exchange
 from effnet_core import EffnetError
 
 REQUEST, ANSWER = "request", "answer"
-TASKS = {"network": "effnet.isolation.network", "model": "effnet.testing.elsewhere"}
-"""Modules with a function `answer(values, groups)` that returns values and groups, as in `exchange`."""
+TASKS = {
+    "network": "effnet.isolation.network",
+    "exact": "effnet.isolation.exact",
+    "training": "effnet.isolation.training",
+    "model": "effnet.testing.elsewhere",
+}
+"""Modules with a function `answer(values, groups)` that returns values and groups, as `exchange.write` takes them."""
 
 
 def main(folder: Path) -> None:
@@ -27,10 +32,9 @@ def main(folder: Path) -> None:
     values, groups = exchange.read(folder, REQUEST)
     try:
         done, arrays = import_module(TASKS[values["task"]]).answer(values, groups)
+        exchange.write(folder, ANSWER, {"done": done}, arrays)
     except EffnetError as error:
         exchange.write(folder, ANSWER, {"failed": type(error).__name__, "message": str(error)}, {})
-    else:
-        exchange.write(folder, ANSWER, {"done": done}, arrays)
 
 
 def _end_with_parent(folder: Path) -> None:

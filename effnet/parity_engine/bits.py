@@ -12,6 +12,9 @@ NEAR = 2.0**-30
 """Of a step of the grid. Two implementations of a function differ by less than 2 ** -33 steps of the usual grid; nearer
 to a boundary than this, the last bits of float64 might decide on which side of it a number is."""
 
+UNROUNDED = 0.5
+"""Steps to the nearest boundary of what is on the grid as it is."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bits:
@@ -37,7 +40,7 @@ class Bits:
 
 
 def differing_bits(
-    name: str, a: Array | None, b: Array | None, *, margin: float = 0.5, is_result: bool = False
+    name: str, a: Array | None, b: Array | None, *, margin: float = UNROUNDED, is_result: bool = False
 ) -> Bits:
     """Count the values that differ in a bit; `is_result`: also say what makes the comparison worthless.
 

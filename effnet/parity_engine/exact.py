@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from converters import SourceOptions
-from effnet.backends import Array, Network, device_of
+from effnet.backends import Array, Network
 from effnet.choices import Backend, Device
-from effnet.errors import InexactNetwork, InputError, SeparateProcessFailed
+from effnet.errors import InputError
 from effnet.frameworks import check_trainable, import_frameworks
-from effnet.isolation.decision import facts, known_crash
-from effnet.parity_engine.bits import Bits, differing_bits
-from effnet.parity_engine.grid import Grid, grid_state, to_grid
+from effnet.isolation import exact as separate
+from effnet.parity_engine.bits import UNROUNDED, Bits, differing_bits
+from effnet.parity_engine.exact_run import ExactRequest, ExactRun, Traced, run_exactly
+from effnet.parity_engine.grid import Grid, to_grid
+from effnet.parity_engine.pair import Processes, workers
 from effnet.parity_engine.run import Given, RandomInput, Side, chosen_backends, given_input, opened, side
 from effnet.parity_engine.specs import check_comparable, common_endpoints, up_to_common_end
-from effnet.parity_engine.trace import Trace
 from effnet_core import LayerKind, NetworkSpec, Role, layers, parameters
 
 _STATISTICS_BITS = 16
@@ -42,6 +42,8 @@ class ExactReport:
     notes: tuple[str, ...]
     """What the definitions differ in."""
     grid: Grid
+    seed: int | None
+    """Of the masks in training; None without training."""
     order: tuple[str, ...]
     """Every layer in forward order."""
     tensors: tuple[Bits, ...]
@@ -73,36 +75,17 @@ class ExactReport:
         """
         places = {name: place for place, name in enumerate(self.order)}
         for part in ((*self.tensors, *self.inference), self.training, self.statistics):
-            found = [self._layer(item.name) for item in part if item.differing]
+            found = [self.layer_of(item.name) for item in part if item.differing]
             if found:
                 return min(found, key=places.__getitem__)
         return None
 
-    def _layer(self, name: str) -> str:
+    def layer_of(self, name: str) -> str:
         """The layer of a result or of a tensor."""
         if name in self.order:
             return name
         layer = name.rpartition(".")[0]
         return "logits" if layer == "classifier" else layer
-
-
-class _Model(Protocol):
-    """A model of either framework."""
-
-    def state(self) -> dict[str, Array]: ...
-    def load(self, state: Mapping[str, Array]) -> None: ...
-    def run(self, batch: Array, trace: Trace) -> None: ...
-    def updated(self, reference: NetworkSpec, before: Mapping[str, Array], trace: Trace) -> dict[str, Array]: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """What one side gave."""
-
-    held: Mapping[str, Array]
-    inference: Trace
-    training: Trace | None
-    statistics: Mapping[str, Array]
 
 
 def exact_parity(
@@ -118,15 +101,17 @@ def exact_parity(
     training: bool = True,
     seed: int = 0,
     grid: Grid | None = None,
+    processes: Processes | None = None,
 ) -> ExactReport:
     """Run two checkpoints, or networks in memory, where every sum is exact, and count the bits that differ.
 
     Arguments are those of `effnet.parity`. With `training`, both run in training mode too: normalisations with the
     statistics of the batch, drop-connect and dropout with masks from `seed`, and the moving statistics are compared
-    after it. The networks keep their real weights up to `grid`, which says how many bits are left of them.
+    after it. The networks keep their real weights up to `grid`, which says how many bits are left of them. `processes`
+    says whether each runs in a process of its own, as in `parity`.
 
-    Raises `InexactNetwork` where numbers need more bits than a float64 has, or are not finite, `SeparateProcessFailed`
-    where one process is known to crash, and what `parity` raises.
+    Raises `InexactNetwork` where numbers need more bits than a float64 has, or are not finite, and what `parity`
+    raises.
     """
     where, used = Device(device), Grid() if grid is None else grid
     network_a, network_b = opened(a, a_options), opened(b, b_options)
@@ -138,25 +123,19 @@ def exact_parity(
     batch, description = given_input(RandomInput() if inputs is None else inputs, network_a.spec)
     if training and len(batch) < 2:
         raise InputError("The statistics of a batch need at least 2 images; found 1. Give more, or leave training out.")
-    crash = known_crash(backends, facts())
-    if crash is not None:
-        raise SeparateProcessFailed(
-            f"Exact arithmetic runs both networks in this process, which would crash: {crash} Import torch._dynamo "
-            "before tensorflow, or use the command effnet parity --exact, which starts afresh."
-        )
-    import_frameworks(backends)
+    apart = workers((network_a, network_b), backends, Processes() if processes is None else processes)
+    request = ExactRequest(
+        batch=batch, names=names, reference=network_a.spec, grid=used, seed=seed if training else None
+    )
+    if apart is None:
+        import_frameworks(backends)
     first, second = (
-        _run(
-            network,
-            to_grid(batch.astype(np.float64), used.activations)[0],
-            backend=backend,
-            device=where,
-            names=names,
-            reference=network_a.spec,
-            grid=used,
-            seed=seed if training else None,
+        run_exactly(network, request, backend=backend, device=where)
+        if worker is None
+        else separate.run_elsewhere(worker, network, request, backend=backend, device=where)
+        for network, backend, worker in zip(
+            (network_a, network_b), backends, (None, None) if apart is None else apart.workers, strict=True
         )
-        for network, backend in zip((network_a, network_b), backends, strict=True)
     )
     order = tuple(layer.name for layer in layers(reference))
     return ExactReport(
@@ -164,65 +143,22 @@ def exact_parity(
         b=side(network_b, backends[1]),
         device=where,
         input=description,
-        notes=(*notes, *_odd_drops(first, "A"), *_odd_drops(second, "B")),
+        notes=(*notes, *_odd_drops(first, "A"), *_odd_drops(second, "B"), *(() if apart is None else (apart.note,))),
         grid=used,
+        seed=seed if training else None,
         order=order,
         tensors=_tensors(reference, first.held, second.held),
-        inference=_layers(reference, first.inference, second.inference),
-        training=_layers(reference, first.training, second.training),
+        inference=_layers(reference, first.inference, second.inference, in_training=False),
+        training=_layers(reference, first.training, second.training, in_training=True),
         statistics=_statistics(reference, first, second),
         bits=first.inference.bits,
     )
 
 
-def _run(
-    network: Network,
-    batch: Array,
-    *,
-    backend: Backend,
-    device: Device,
-    names: tuple[str, ...],
-    reference: NetworkSpec,
-    grid: Grid,
-    seed: int | None,
-) -> _Run:
-    with device_of(backend, device):
-        model = _model(network, backend, device, names)
-        held = model.state()
-        bad = [name for name, values in held.items() if not np.isfinite(values).all()]
-        if bad:
-            raise InexactNetwork(
-                f"{network.name} holds NaN or Inf in {len(bad)} tensors, first {bad[0]}; expected finite weights. "
-                "Without --exact they are compared all the same."
-            )
-        state = grid_state(network.spec, held, grid, reference=reference)
-        model.load(state)
-        trace = Trace(network.spec, state, grid, reference=reference)
-        model.run(batch, trace)
-        if seed is None:
-            return _Run(held=held, inference=trace, training=None, statistics={})
-        trained = Trace(network.spec, state, grid, reference=reference, training=True, seed=seed)
-        model.run(batch, trained)
-        return _Run(held=held, inference=trace, training=trained, statistics=model.updated(reference, state, trained))
-
-
-def _odd_drops(ran: _Run, letter: str) -> tuple[str, ...]:
-    odd = {} if ran.training is None else ran.training.odd
-    return tuple(f"In {letter}, {name} {words}." for name, words in odd.items() if words)
-
-
-def _model(network: Network, backend: Backend, device: Device, names: tuple[str, ...]) -> _Model:
-    from effnet.parity_engine.exact_tf import KerasModel
-    from effnet.parity_engine.exact_torch import TorchModel
-
-    match backend:
-        case Backend.TF:
-            return KerasModel(network, endpoints=names)
-        case Backend.TORCH:
-            return TorchModel(network, endpoints=names, device=device)
-        case Backend.ONNX:
-            check_trainable([backend], wanted="Exact arithmetic")
-            raise AssertionError("ONNX Runtime was refused")
+def _odd_drops(ran: ExactRun, letter: str) -> tuple[str, ...]:
+    if ran.training is None:
+        return ()
+    return tuple(f"In {letter}, {name} {words}." for name, words in ran.training.odd.items() if words)
 
 
 def _tensors(spec: NetworkSpec, a: Mapping[str, Array], b: Mapping[str, Array]) -> tuple[Bits, ...]:
@@ -231,7 +167,7 @@ def _tensors(spec: NetworkSpec, a: Mapping[str, Array], b: Mapping[str, Array]) 
     )
 
 
-def _layers(spec: NetworkSpec, a: Trace | None, b: Trace | None) -> tuple[Bits, ...]:
+def _layers(spec: NetworkSpec, a: Traced | None, b: Traced | None, *, in_training: bool) -> tuple[Bits, ...]:
     if a is None or b is None:
         return ()
     return tuple(
@@ -239,16 +175,16 @@ def _layers(spec: NetworkSpec, a: Trace | None, b: Trace | None) -> tuple[Bits, 
             layer.name,
             a.values.get(layer.name),
             b.values.get(layer.name),
-            margin=min(a.margins.get(layer.name, 0.5), b.margins.get(layer.name, 0.5)),
+            margin=min(a.margins.get(layer.name, UNROUNDED), b.margins.get(layer.name, UNROUNDED)),
             is_result=True,
         )
         for layer in layers(spec)
         # In evaluation there may be no layer for what acts in training alone.
-        if a.training or layer.kind is not LayerKind.DROP
+        if in_training or layer.kind is not LayerKind.DROP
     )
 
 
-def _statistics(spec: NetworkSpec, a: _Run, b: _Run) -> tuple[Bits, ...]:
+def _statistics(spec: NetworkSpec, a: ExactRun, b: ExactRun) -> tuple[Bits, ...]:
     found: list[Bits] = []
     for parameter in parameters(spec) if a.training is not None else ():
         if parameter.role in (Role.MEAN, Role.VARIANCE):

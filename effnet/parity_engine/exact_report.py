@@ -26,6 +26,7 @@ def document(report: ExactReport) -> dict[str, Any]:
         "input": report.input,
         "notes": plain(report.notes),
         "grid": plain(report.grid),
+        "seed": report.seed,
         "bits": plain(report.bits),
         "tensors": plain(report.tensors),
         "inference": plain(report.inference),
@@ -58,7 +59,7 @@ def tensor_rows(report: ExactReport) -> list[tuple[str, ...]]:
     found = [(item, "") for item in report.tensors if item.differing]
     found += [(item, "after training") for item in report.statistics if item.differing]
     lines = [
-        (item.name, _shape(item), f"{item.size}", f"{item.differing}", f"{item.max_abs:.1e}", where)
+        (item.name, shape_line(item), f"{item.size}", f"{item.differing}", f"{item.max_abs:.1e}", where)
         for item, where in found[:_SHOWN]
     ]
     more = len(found) - _SHOWN
@@ -129,7 +130,7 @@ def _row(report: ExactReport, evaluation: Bits | None, training: Bits | None) ->
     bits = report.bits.get(both[0].name)
     return (
         both[0].name,
-        _shape(both[0]),
+        shape_line(both[0]),
         f"{both[0].size}",
         "" if evaluation is None else f"{evaluation.differing}",
         "" if training is None else f"{training.differing}",
@@ -139,6 +140,7 @@ def _row(report: ExactReport, evaluation: Bits | None, training: Bits | None) ->
     )
 
 
-def _shape(item: Bits) -> str:
+def shape_line(item: Bits) -> str:
+    """The shape, or both where they differ."""
     sides = ["absent" if shape is None else " x ".join(map(str, shape)) for shape in (item.shape, item.shape_b)]
     return sides[0] if sides[0] == sides[1] else " against ".join(sides)

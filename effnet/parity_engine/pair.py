@@ -26,6 +26,51 @@ class Running:
     """None: the Python of this process."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Apart:
+    """A process for each of the two."""
+
+    workers: tuple[Worker, Worker]
+    reason: str
+    """A sentence."""
+
+    @property
+    def note(self) -> str:
+        """What a report says about it."""
+        return f"Each network ran in a process of its own. {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processes:
+    """Whether each network runs in a process of its own, and in which."""
+
+    isolation: Isolation = Isolation.AUTO
+    a_python: Path | None = None
+    """Python of the environment that runs A; None: the one of this process."""
+    b_python: Path | None = None
+    time_limit: float = TIME_LIMIT
+    """Seconds for each network."""
+
+
+def workers(networks: tuple[Network, Network], backends: tuple[Backend, Backend], processes: Processes) -> Apart | None:
+    """Who runs them; None: this process.
+
+    Raises `InvalidOption` for another Python without isolation, and `SeparateProcessFailed` for one that is none.
+    """
+    pythons = (processes.a_python, processes.b_python)
+    other = any(python is not None for python in pythons)
+    decision = decide(processes.isolation, backends, facts(), has_other_python=other)
+    if not decision.separate:
+        return None
+    a, b = (
+        Worker(title=f"{letter} ({network.name}) in {TITLES[backend]}", python=python, time_limit=processes.time_limit)
+        for letter, network, backend, python in zip("AB", networks, backends, pythons, strict=True)
+    )
+    check_python(a)
+    check_python(b)
+    return Apart(workers=(a, b), reason=decision.reason)
+
+
 Again = Callable[[Network, Array, tuple[str, ...]], Mapping[str, Array]]
 """Another network and input, run as the first one was: the endpoints that are named, in float64."""
 
@@ -57,27 +102,23 @@ def run_pair(
     Raises `InvalidOption` for another Python without isolation, `SeparateProcessFailed`, `MissingFramework` and
     `DeviceUnavailable`.
     """
-    sides = {"A": a, "B": b}
-    other = any(side.python is not None for side in sides.values())
-    decision = decide(isolation, [a.backend, b.backend], facts(), has_other_python=other)
-    if not decision.separate:
+    processes = Processes(isolation=isolation, a_python=a.python, b_python=b.python, time_limit=time_limit)
+    apart = workers((a.network, b.network), (a.backend, b.backend), processes)
+    if apart is None:
         import_frameworks([a.backend, b.backend])
         here = [run(side.network, batch, backend=side.backend, device=device, names=names) for side in (a, b)]
         again = [_again_here(side, device) for side in (a, b)]
         return Ran(a=here[0], b=here[1], notes=(), again_a=again[0], again_b=again[1])
-    workers = {letter: _worker(letter, side, time_limit) for letter, side in sides.items()}
-    for worker in workers.values():
-        check_python(worker)
     found = [
-        _asked(workers[letter], side.network, batch, backend=side.backend, device=device, names=names)
-        for letter, side in sides.items()
+        _asked(worker, side.network, batch, backend=side.backend, device=device, names=names)
+        for worker, side in zip(apart.workers, (a, b), strict=True)
     ]
     return Ran(
         a=found[0],
         b=found[1],
-        notes=(f"Each network ran in a process of its own. {decision.reason}",),
-        again_a=_again_in_worker(workers["A"], a, device),
-        again_b=_again_in_worker(workers["B"], b, device),
+        notes=(apart.note,),
+        again_a=_again_in_worker(apart.workers[0], a, device),
+        again_b=_again_in_worker(apart.workers[1], b, device),
     )
 
 
@@ -103,8 +144,3 @@ def _asked(
     return separate.outputs(
         ask(worker, *separate.request(network, batch, backend=backend, device=device, names=names))[1]
     )
-
-
-def _worker(letter: str, side: Running, time_limit: float) -> Worker:
-    title = f"{letter} ({side.network.name}) in {TITLES[side.backend]}"
-    return Worker(title=title, python=side.python, time_limit=time_limit)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,17 @@ class StepRecord:
     averages: Arrays
 
 
+class Lane(Protocol):
+    """A training, step by step from the first one."""
+
+    sites: tuple[MaskSite, ...]
+    """Where it drops values."""
+
+    def step(self, number: int) -> StepRecord:
+        """The next step; numbers count from 0 without gaps."""
+        ...
+
+
 class Stepper(Protocol):
     """A network that makes steps."""
 
@@ -69,7 +81,39 @@ class Course:
     recipe: TrainingRecipe
     learning_rate: LearningRate
     steps: int
-    input_shape: tuple[int, int, int, int]
+    batch: Array
+    """Normalised images (N, H, W, C), the same at every step."""
+    labels: Array
+    """Class numbers (N,), int64."""
+    seed: int
+    """Of the masks."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        """Of the batch."""
+        images, height, width, channels = self.batch.shape
+        return images, height, width, channels
+
+
+@contextmanager
+def lane(
+    network: Network, trainee: Trainee, course: Course, *, backend: Backend, precision: Precision, device: Device
+) -> Generator[Lane]:
+    """The training in this process. Raises `MissingFramework` and `DeviceUnavailable`."""
+    with stepper(network, trainee, course, backend=backend, precision=precision, device=device) as made:
+        yield _Lane(made, course)
+
+
+class _Lane:
+    def __init__(self, made: Stepper, course: Course) -> None:
+        self._made, self._course = made, course
+        self.sites = made.sites
+
+    def step(self, number: int) -> StepRecord:
+        """The next step."""
+        course = self._course
+        masks = {site.name: draw_mask(site, step=number, seed=course.seed) for site in self.sites}
+        return self._made.step(course.batch, course.labels, masks)
 
 
 @contextmanager
@@ -171,3 +215,9 @@ def check_labels(labels: Array, *, images: int, classes: int) -> Array:
             f"{classes - 1}."
         )
     return labels.astype(np.int64)
+
+
+def draw_mask(site: MaskSite, *, step: int, seed: int) -> Array:
+    """The mask of a layer at a step, channels last: 1 where a value stays, with the probability 1 - rate, else 0."""
+    random = np.random.default_rng([seed, step, crc32(site.name.encode())])
+    return (random.random(site.shape) >= site.rate).astype(np.float64)

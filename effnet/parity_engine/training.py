@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters import SourceOptions
 from effnet.backends import Network
-from effnet.choices import Backend, Device, Precision
+from effnet.choices import Backend, Device
 from effnet.errors import InputError
 from effnet.frameworks import check_trainable, import_frameworks
-from effnet.parity_engine import causes
 from effnet.parity_engine.causes import Cause
-from effnet.parity_engine.explanation import Explanation
+from effnet.parity_engine.pair import Processes, workers
+from effnet.parity_engine.race import Competitor, Race
 from effnet.parity_engine.run import Given, RandomInput, Side, chosen_backends, given_input, opened, side
 from effnet.parity_engine.specs import check_comparable
-from effnet.parity_engine.trainee import USUAL, Array, Course, Stepper, StepRecord, Trainee, check_labels, stepper
-from effnet.parity_engine.training_compare import Difference, StepComparison, compare_step, first_difference
-from effnet_core import Family, MaskSite, NetworkSpec, TrainingRecipe, classifier_of, training_recipe
+from effnet.parity_engine.trainee import USUAL, Array, Course, Trainee, check_labels
+from effnet.parity_engine.training_compare import Difference, StepComparison, TensorComparison
+from effnet_core import (
+    Family,
+    InvalidOption,
+    MaskSite,
+    NetworkSpec,
+    TrainingRecipe,
+    classifier_of,
+    training_recipe,
+)
 
 FLOAT64_LIMIT = 1e-9
 
@@ -38,9 +43,19 @@ class TrainingReport:
     input: str
     notes: tuple[str, ...]
     limit: float
+    recipe: TrainingRecipe
+    """That of both sides, unless a `Trainee` has its own."""
+    seed: int
+    """Of the masks, and of labels that were not given."""
+    labels: tuple[int, ...]
     sites: tuple[MaskSite, ...]
     """Where `a` drops values."""
     steps: tuple[StepComparison, ...]
+    tensors: tuple[TensorComparison, ...]
+    """Every tensor over all steps, in forward order, the loss first."""
+    shaken_from: int | None
+    """The step from which on float32 has lost so much that what rounding explains in float64 is measured by `a` trained
+    once more, with other last bits of its weights; None: float32 tells it at every step."""
     difference: Difference | None
     causes: tuple[Cause, ...]
     """What explains the difference, and layers that drop otherwise."""
@@ -51,7 +66,7 @@ class TrainingReport:
         return self.difference is None and not self.causes
 
 
-def training_parity(
+def training_parity(  # noqa: PLR0913  # each is a choice of its own
     a: str | Path | Network,
     b: str | Path | Network,
     *,
@@ -67,6 +82,7 @@ def training_parity(
     labels: NDArray[np.integer] | None = None,
     device: Device | str = Device.CPU,
     limit: float = FLOAT64_LIMIT,
+    processes: Processes | None = None,
 ) -> TrainingReport:
     """Train two networks side by side for `steps` steps and compare loss, gradients, statistics, weights and averages.
 
@@ -74,8 +90,8 @@ def training_parity(
     side's own layers have, from the seed of `RandomInput`, else from 0. `recipe` is a published one by name
     (`effnet_core.TRAINING_RECIPES`), by default that of the network's family; its schedule runs in a nutshell, with one
     step for each epoch, so that ten steps see warm-up (the first has rate 0) and decay. `labels` are class numbers
-    (N,), by default random. A `Trainee` says what is different on one side: a model or an optimiser of one's own. Both
-    run in this process.
+    (N,), by default random. A `Trainee` says what is different on one side: a model or an optimiser of one's own; such
+    a one is trained in this process alone. `processes` says whether each has one of its own, as in `effnet.parity`.
 
     The verdict is that of float64; float32 is measured beside it. Raises what `effnet.parity` raises, `InvalidOption`
     for an unknown recipe, and `InputError` for labels or steps that cannot be.
@@ -95,110 +111,46 @@ def training_parity(
     if len(batch) < 2:
         raise InputError("The statistics of a batch need at least 2 images; found 1. Give more: --batch 4.")
     chosen = labels if labels is not None else np.random.default_rng([seed, 1]).integers(classes, size=len(batch))
-    course = _course(network_a.spec, recipe, steps=steps, shape=batch.shape)
-    import_frameworks([backend_a, backend_b])
-    race = _Race(
-        networks=(network_a, network_b),
-        trainees=(a_trainee, b_trainee),
-        backends=(backend_a, backend_b),
-        course=course,
-        batch=batch,
-        labels=check_labels(chosen, images=len(batch), classes=classes),
-        seed=seed,
-        device=where,
-        limit=limit,
+    classes_of = check_labels(chosen, images=len(batch), classes=classes)
+    course = _course(network_a.spec, recipe, steps=steps, batch=batch, labels=classes_of, seed=seed)
+    apart = workers((network_a, network_b), (backend_a, backend_b), Processes() if processes is None else processes)
+    if apart is None:
+        import_frameworks([backend_a, backend_b])
+    elif (a_trainee, b_trainee) != (USUAL, USUAL):
+        raise InvalidOption(
+            "A Trainee holds functions, which act in this process alone, and the networks are to run in others. "
+            f"{apart.reason} Leave the trainees out, or choose isolation 'never'."
+        )
+    worker_a, worker_b = (None, None) if apart is None else apart.workers
+    competitors = (
+        Competitor(network=network_a, trainee=a_trainee, backend=backend_a, worker=worker_a),
+        Competitor(network=network_b, trainee=b_trainee, backend=backend_b, worker=worker_b),
     )
-    found, sites, difference, explained = race.run()
+    found = Race(*competitors, course, device=where, limit=limit).run()
     return TrainingReport(
         a=side(network_a, backend_a),
         b=side(network_b, backend_b),
         device=where,
         input=description,
-        notes=notes,
+        notes=(*notes, *(() if apart is None else (apart.note,))),
         limit=limit,
-        sites=sites,
-        steps=found,
-        difference=difference,
-        causes=explained,
+        recipe=course.recipe,
+        seed=seed,
+        labels=tuple(int(one) for one in classes_of),
+        sites=found.sites,
+        steps=found.steps,
+        tensors=found.tensors,
+        shaken_from=found.shaken_from,
+        difference=found.difference,
+        causes=found.causes,
     )
 
 
-def _course(spec: NetworkSpec, recipe: str | TrainingRecipe | None, *, steps: int, shape: Sequence[int]) -> Course:
+def _course(
+    spec: NetworkSpec, recipe: str | TrainingRecipe | None, *, steps: int, batch: Array, labels: Array, seed: int
+) -> Course:
     if recipe is None:
         recipe = "v2" if spec.family is Family.V2 else "v1"
     rule = training_recipe(recipe) if isinstance(recipe, str) else recipe
-    images, height, width, channels = shape
     rate = rule.schedule.learning_rate(batch_size=256, steps_per_epoch=1, total_steps=max(steps, 10))
-    return Course(recipe=rule, learning_rate=rate, steps=steps, input_shape=(images, height, width, channels))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Race:
-    """Everything about the two trainings."""
-
-    networks: tuple[Network, Network]
-    trainees: tuple[Trainee, Trainee]
-    backends: tuple[Backend, Backend]
-    course: Course
-    batch: Array
-    labels: Array
-    seed: int
-    device: Device
-    limit: float
-
-    def run(self) -> tuple[tuple[StepComparison, ...], tuple[MaskSite, ...], Difference | None, tuple[Cause, ...]]:
-        """Both precisions in step, so that no more than the steps before the first difference are kept."""
-        with ExitStack() as open_:
-            steppers = {
-                precision: tuple(open_.enter_context(self._stepper(side, precision)) for side in (0, 1))
-                for precision in Precision
-            }
-            sites = steppers[Precision.FLOAT64][0].sites
-            explained = list(causes.of_sites(sites, steppers[Precision.FLOAT64][1].sites))
-            explained += causes.of_recipes(*(trainee.recipe or self.course.recipe for trainee in self.trainees))
-            compared: list[StepComparison] = []
-            history: list[tuple[StepRecord, StepRecord]] = []
-            difference: Difference | None = None
-            for number in range(self.course.steps):
-                records = {
-                    precision: tuple(self._step(each, number) for each in both) for precision, both in steppers.items()
-                }
-                wide, narrow = ((pair[0], pair[1]) for pair in (records[Precision.FLOAT64], records[Precision.FLOAT32]))
-                compared.append(compare_step(number, wide, narrow, limit=self.limit))
-                if difference is None:
-                    history.append(wide)
-                    difference = first_difference(compared[-1], wide)
-                    if difference is not None:
-                        explained += self._explain(history, compared[-1])
-                        history.clear()
-        return tuple(compared), sites, difference, tuple(dict.fromkeys(explained))
-
-    def _explain(self, history: Sequence[tuple[StepRecord, StepRecord]], last: StepComparison) -> Iterator[Cause]:
-        return Explanation(
-            networks=self.networks,
-            course=self.course,
-            labels=self.labels,
-            limit=self.limit,
-            history=history,
-            kinds=last.kinds,
-        ).causes()
-
-    def _stepper(self, side: int, precision: Precision) -> AbstractContextManager[Stepper]:
-        return stepper(
-            self.networks[side],
-            self.trainees[side],
-            self.course,
-            backend=self.backends[side],
-            precision=precision,
-            device=self.device,
-        )
-
-    def _step(self, trainee: Stepper, number: int) -> StepRecord:
-        masks = {site.name: draw_mask(site, step=number, seed=self.seed) for site in trainee.sites}
-        return trainee.step(self.batch, self.labels, masks)
-
-
-def draw_mask(site: MaskSite, *, step: int, seed: int) -> Array:
-    """The mask of a layer at a step, channels last: 1 where a value stays, with the probability 1 - rate, else 0."""
-    random = np.random.default_rng([seed, step, crc32(site.name.encode())])
-    return (random.random(site.shape) >= site.rate).astype(np.float64)
+    return Course(recipe=rule, learning_rate=rate, steps=steps, batch=batch, labels=labels, seed=seed)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from effnet.frameworks import TITLES
-from effnet.parity_engine.run import Side
+from effnet.parity_engine.report import side_line
 from effnet.parity_engine.training import TrainingReport
 from effnet.parity_engine.training_compare import Kind, StepComparison
 from effnet.plain import plain
@@ -29,8 +28,8 @@ def heading(report: TrainingReport) -> list[str]:
     """What was compared, in sentences."""
     notes = (*report.a.notes, *report.b.notes, *report.notes)
     return [
-        f"A  {_side(report.a)}",
-        f"B  {_side(report.b)}",
+        f"A  {side_line(report.a)}",
+        f"B  {side_line(report.b)}",
         f"input  {report.input}, on {report.device}; {len(report.sites)} layers drop values, by the same masks",
         *(f"note  {note}" for note in dict.fromkeys(notes)),
     ]
@@ -45,7 +44,7 @@ def verdict(report: TrainingReport) -> list[str]:
     """The result in sentences."""
     lines: list[str] = []
     found = report.difference
-    allowed = f"{report.limit:g} of each tensor's largest value in float64"
+    allowed = f"{report.limit:g} of each tensor's largest value in float64, or what rounding explains"
     if report.agrees:
         lines.append(f"The same: in {len(report.steps)} steps everything agrees within {allowed}.")
     elif found is not None:
@@ -54,7 +53,12 @@ def verdict(report: TrainingReport) -> list[str]:
             f"{found.relative:.1e} apart."
         )
     else:
-        lines.append("Different: the networks drop values otherwise.")
+        lines.append(f"Different: in {len(report.steps)} steps nothing is, but the networks or their recipes are.")
+    if report.shaken_from is not None:
+        lines.append(
+            f"From step {report.shaken_from} on rounding is amplified so far that float32 loses some tensors; "
+            "what it explains in float64 is measured by A trained once more, with other last bits of its weights."
+        )
     lines += [f"cause  {cause.side}, {cause.tensor}: {cause.explanation}" for cause in report.causes]
     if not report.agrees and not report.causes:
         lines.append("None of the known mistakes explains it.")
@@ -68,7 +72,3 @@ def _row(step: StepComparison) -> tuple[str, ...]:
         cells += ["-", "-"] if found is None else [f"{found.float64:.1e}", f"{found.float32:.1e}"]
     first = next((found.first for found in step.kinds.values() if found.first is not None), None)
     return (*cells, "" if first is None else f"differs: {first}")
-
-
-def _side(side: Side) -> str:
-    return f"{side.name}: {side.network} ({side.format or 'in memory'}) in {TITLES[side.backend]}"

@@ -10,8 +10,7 @@ from converters.errors import OutputError
 from converters.staging import StagedFile, check_output
 from effnet.backends import Network
 from effnet.errors import MissingFramework
-from effnet.parity_engine.run import ParityReport
-from effnet.reporting.content import content, document
+from effnet.reporting.content import Report, content, document
 
 _PAGE, _DOCUMENT = ".html", ".json"
 _PACKAGES = ("jinja2", "matplotlib")
@@ -35,7 +34,7 @@ def check_report(path: Path, *, overwrite: bool) -> None:
 
 
 def write_report(
-    report: ParityReport,
+    report: Report,
     path: str | Path,
     *,
     networks: tuple[Network, Network] | None = None,
@@ -44,9 +43,9 @@ def write_report(
 ) -> Path:
     """Write a comparison as one page for people (`.html`) or one document for programs (`.json`), whole or not at all.
 
-    `report` is what `effnet.parity` gave; with `keep_outputs` the last layer is drawn or listed too. `networks` are the
-    two that were compared, whose weights' digests are then named; `command` is what repeats it. docs/reports.md has the
-    fields of the document.
+    `report` is what `effnet.parity` gave, `effnet.exact_parity` or `effnet.training_parity`; with the `keep_outputs` of
+    the first, the last layer is drawn or listed too. `networks` are the two that were compared, whose weights' digests
+    are then named; `command` is what repeats it. docs/reports.md has the fields of the document.
 
     Raises `OutputError` for another ending, an output that exists, or where the disk refuses, and `MissingFramework`
     for a page without the libraries of `effnet[report]`.

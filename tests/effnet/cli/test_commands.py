@@ -192,7 +192,7 @@ def test_options_with_a_prefix_are_for_one_side_and_prevail():
         (("predict", B0), "Missing argument"),
         (("parity", B0, oracle.FOLDER / "train-v1"), "number of blocks: 16 against 10"),
         (("parity", B0, B0, "--size", "none"), "--size"),
-        (("parity", B0, B0, "--exact", "--isolate", "always"), "--exact runs both networks in this process"),
+        (("parity", B0, B0, "--exact", "--train", "2"), "one batch of training in exact arithmetic; found both"),
         (("nothing",), "nothing"),
     ],
 )

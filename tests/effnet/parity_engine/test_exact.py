@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from effnet import Network, exact_parity
-from effnet.errors import DeviceUnavailable, InexactNetwork, InputError, SeparateProcessFailed
-from effnet.isolation import decision
-from effnet.parity_engine import exact
+from effnet.errors import DeviceUnavailable, InexactNetwork, InputError
 from effnet.parity_engine.compare import Remark
 from effnet.parity_engine.grid import Grid
 from effnet_core import CheckpointMismatch, InvalidOption, layers, parameters, resolve
@@ -129,15 +127,6 @@ def test_weights_that_differ_in_the_last_bit_are_listed_although_no_result_diffe
     report = in_torch(replace(BASE, state=FAULTS["one float"].state(STATE)))
     assert [(item.name, item.differing) for item in report.differences] == [("blocks.2.project.conv.kernel", 1)]
     assert not report.agrees
-
-
-def test_a_process_that_is_known_to_crash_is_refused(monkeypatch):
-    late = replace(decision.facts(), holds_tensorflow=True, has_triton=True, holds_triton=False)
-    monkeypatch.setattr(exact, "facts", lambda: late)
-    with pytest.raises(SeparateProcessFailed, match=r"would crash.*Import torch\._dynamo before tensorflow"):
-        in_torch(BASE)
-    monkeypatch.setattr(exact, "facts", lambda: replace(late, holds_triton=True))
-    assert in_torch(BASE, training=False).agrees
 
 
 def test_another_width_inside_squeeze_and_excite_is_named():

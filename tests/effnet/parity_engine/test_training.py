@@ -15,7 +15,7 @@ from effnet.errors import InputError
 from effnet.frameworks import import_frameworks
 from effnet.parity_engine.training_compare import Kind
 from effnet.parity_engine.training_report import COLUMNS, document, rows, verdict
-from effnet_core import TRAINING_RECIPES, Decayed, InvalidOption, Sgd, WeightDecay, resolve
+from effnet_core import TRAINING_RECIPES, Decay, Decayed, InvalidOption, Schedule, Sgd, WeightDecay, resolve
 from tests.lively import images, lively_state
 
 X = images(4, 48, 64)
@@ -262,6 +262,26 @@ def test_what_nothing_explains_is_said_to_be_unexplained():
     assert verdict(report)[-1] == "None of the known mistakes explains it."
     assert {len(row) for row in rows(report)} == {len(COLUMNS)}
     assert document(report)["agrees"] is False
+
+
+@pytest.mark.parametrize(("change", "agrees"), [(1e-15, True), (1e-11, False)])
+def test_rounding_that_is_amplified_beyond_float32_is_no_difference(change, agrees):
+    """Rates so high that after three steps nothing is left of some gradients in float32."""
+    schedule = Schedule(decay=Decay.CONSTANT, base_rate=40.0, warmup_epochs=0)
+    random = np.random.default_rng(3)
+    state = {name: array * (1 + change * random.normal(size=array.shape)) for name, array in BASE.state.items()}
+    report = training_parity(
+        BASE,
+        replace(BASE, state=state),
+        a_backend="torch",
+        b_backend="torch",
+        steps=4,
+        inputs=X,
+        recipe=replace(TRAINING_RECIPES["v1"], schedule=schedule),
+    )
+    assert report.agrees is agrees
+    assert (report.shaken_from == 3) is agrees
+    assert ("loses some tensors" in verdict(report)[1]) is agrees
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +21,11 @@ from effnet.parity_engine.compare import Limits, Outputs, compare
 from effnet.parity_engine.run import ParityReport, Side
 from effnet.reporting import write
 from effnet_core import resolve
+from tests.effnet.reporting.reading import Page, external
 from tests.lively import lively_state
 
 NAMES = ("stem", "blocks.0.depthwise", "blocks.0", "blocks.1.depthwise", "blocks.1", "logits")
 HOSTILE = "<script>alert('x')</script> & \"x\" {{ 7 * 7 }} ]]> $\\frac$ .pth"
-VOID = {"meta", "br"}
-NAMESPACES = ("http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink")
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reports.md"
 SPEC = resolve("b0", width=0.13, depth=0.1, num_classes=7)
 
@@ -54,62 +52,6 @@ def report(a, b, *, name="x.pth", notes=("A note.",), limits=None):
 def faulty(**changed):
     rotten = outputs(**{"blocks.1.depthwise": np.ones((3, 5)), "logits": np.full((3, 5), np.nan)} | changed)
     return report(outputs(), rotten)
-
-
-class Page(HTMLParser):
-    """What a page holds; raises `ValueError` where tags do not match."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.references, self.words = [], [], [], []
-        self.rows, self.classes = [], []
-        self.feed(text)
-        self.close()
-        if self.open:
-            raise ValueError(f"never closed: {self.open}")
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        if tag not in VOID:
-            self.open.append(tag)
-        self._look(tag, dict(attrs))
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-        self._look(tag, dict(attrs))
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            raise ValueError(f"unexpected end of {tag}")
-
-    def handle_data(self, data):
-        self.words.append(data)
-        if self.open and self.open[-1] == "th" and self.row:
-            self.rows.append(data)
-
-    def _look(self, tag, attributes):
-        self.row = attributes.get("scope") == "row"
-        self.classes += (attributes.get("class") or "").split()
-        for name, value in attributes.items():
-            if name in ("src", "href", "xlink:href", "action", "data", "poster", "srcset", "formaction"):
-                self.references.append(value)
-            self.references += re.findall(r"url\(([^)]*)\)", value or "")
-            if name.startswith("on"):
-                raise ValueError(f"a handler: {name}")
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
-
-
-def external(text):
-    """References of a page to anything but itself."""
-    found = [reference for reference in Page(text).references if not reference.startswith("#")]
-    found += [reference for reference in re.findall(r"url\(([^)]*)\)", text) if not reference.startswith("#")]
-    bare = text
-    for namespace in NAMESPACES:
-        bare = bare.replace(f'="{namespace}"', "")
-    return found + re.findall(r"https?://[^\s\"'<]*|@import|//[a-z]+\.[a-z]+", bare)
 
 
 def page(found, tmp_path, **options):
@@ -285,5 +227,4 @@ def test_the_command_gives_the_exit_code_and_refuses_first(saved, tmp_path):
     assert "exists" in result.stderr
     assert result.stdout == ""
     assert target.read_bytes() == before
-    assert "--exact" in run("parity", *sides, "--exact", "--report", tmp_path / "e.html", code=2).stderr
     assert "does not exist" in run("parity", *sides, "--report", tmp_path / "no" / "r.html", code=2).stderr

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import keras as _keras  # pyright: ignore[reportMissingTypeStubs]  # Keras has no py.typed marker
@@ -10,6 +12,10 @@ from numpy.typing import NDArray
 
 keras: Any = _keras
 Model = _keras.Model
+
+
+_DEPTH = 10_000
+"""Calls inside each other; the longest published network has a path of some 1200 layers."""
 
 
 class Tensor(Protocol):
@@ -112,3 +118,18 @@ else:
             return self._get_variable_index(variable)
 
     BaseSchedule = _keras.optimizers.schedules.LearningRateSchedule
+
+
+@contextmanager
+def deep_graphs() -> Generator[None]:
+    """Let Keras follow a graph of thousands of layers while this is open.
+
+    It goes from the outputs to the inputs with one call inside another for each layer (keras/src/ops/function.py,
+    map_graph), more than Python allows for EfficientNetV2-XL and L2.
+    """
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _DEPTH))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

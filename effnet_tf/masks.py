@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effnet_core import InvalidOption, MaskSite
-from effnet_tf._keras import BaseLayer, Model, Variable, keras
+from effnet_tf._keras import BaseLayer, Model, Variable, deep_graphs, keras
 
 
 class _Factors:
@@ -72,9 +72,10 @@ class Masks:
 
         untyped: Any = model
         image = keras.Input(batch_shape=input_shape, dtype=untyped.inputs[0].dtype, name="image")
-        self.model: Model = keras.models.clone_model(
-            model, input_tensors=image, clone_function=_same, call_function=called
-        )
+        with deep_graphs():
+            self.model: Model = keras.models.clone_model(
+                model, input_tensors=image, clone_function=_same, call_function=called
+            )
 
     @property
     def sites(self) -> tuple[MaskSite, ...]:

@@ -23,7 +23,7 @@ from effnet_core import (
     select_endpoints,
     without_classifier,
 )
-from effnet_tf._keras import Model, Tensor, keras
+from effnet_tf._keras import Model, Tensor, deep_graphs, keras
 from effnet_tf.blocks import build_block
 from effnet_tf.hidden import build_hidden
 from effnet_tf.layers import Layers
@@ -93,7 +93,8 @@ def create_model(
         outputs = tensors["head"]
     else:
         outputs = tensors[next(reversed(tensors))]
-    model: Model = keras.Model(image, outputs, name=spec.name)
+    with deep_graphs():
+        model: Model = keras.Model(image, outputs, name=spec.name)
     if weights is not None:
         load_state(model, spec, checked_state(weights))
     return model

@@ -4,9 +4,9 @@
 
 Every network gets random weights, with the statistics of a batch, and runs, whole, in TensorFlow and PyTorch: at its
 nominal size, at an odd one and at one that is not square, in float64 and float32 and, on cuda, in bfloat16 and float16;
-at 64 x 96 in exact arithmetic, where not one bit may differ. The largest networks run at a smaller size, which the
-table states. Each has a process of its own; what is measured already is kept in FILE.jsonl and not measured again. Exit
-code 1 where two disagree.
+at 64 x 96 in exact arithmetic, where not one bit may differ. The largest networks run at a smaller size, and the two
+largest of these narrower, which the table states. Each has a process of its own; what is measured already is kept in
+FILE.jsonl and not measured again. Exit code 1 where two disagree.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ MOST = 40e9
 """Multiply-adds of an image beyond which a network runs at a smaller size."""
 REDUCED = 256
 """That size in pixels."""
+WIDTHS = {"efficientnetv2-xl": 0.5, "efficientnet-l2": 1.0}
+"""Networks that run at full depth and at this width coefficient: whole, they take more than 16 GB of memory."""
 LIMIT = 1e-12
 """Of the largest logit, in float64."""
 NARROW_BITS = {"bfloat16": 8, "float16": 11}
@@ -86,9 +88,9 @@ class Row:
 def measured(variant: str, device: Device) -> Row:
     """Run one network; takes minutes for the largest."""
     start = time.perf_counter()
-    spec = resolve(variant)
+    spec = resolve(variant, width=WIDTHS.get(variant))
     nominal = spec.preprocessing.resolution
-    side = nominal if multiply_adds(spec) <= MOST else REDUCED
+    side = nominal if multiply_adds(resolve(variant)) <= MOST else REDUCED
     sizes = ((side, side), (side // 2 + 1 - side // 2 % 2, side // 2 + 1 - side // 2 % 2), (side // 2, side // 2 + 45))
     network = Network(spec=spec, state=settled_state(spec, seed=1), name=variant)
     import_frameworks(list(Backend))
@@ -196,8 +198,9 @@ def _environment() -> dict[str, str]:
 
 def _cells(row: Row) -> list[str]:
     narrow = [f"{tf:.1e}, {torch:.1e}" for tf, torch in row.narrow.values()]
+    narrower = f", width {WIDTHS[row.variant]:g}" if row.variant in WIDTHS else ""
     return [
-        row.variant,
+        f"{row.variant}{narrower}",
         ", ".join(f"{height} x {width}" for height, width in row.sizes),
         f"{max(row.float64):.1e}",
         f"{max(row.float32):.1e}",
@@ -262,7 +265,8 @@ Each network, whole, with random weights and the statistics of a batch, in Tenso
 sizes: between the backends in float64 and float32, and (rounding) of each backend's float32 from float64 at the first
 size. Differing bits: values that are not equal in exact arithmetic ([parity.md](parity.md)), of all weights, layers'
 results in evaluation and in training and moving statistics, two images of 64 x 96. Networks agree when float64 is
-within {limit:g} and not one bit differs.
+within {limit:g} and not one bit differs. A width stands beside networks that run at full depth with fewer channels.
+Times are those of a shared machine with two cores, which others used meanwhile.
 
 Measured by `{command}`, which wrote this page, with {releases}.
 

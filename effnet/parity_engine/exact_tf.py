@@ -52,7 +52,7 @@ class KerasModel:
 
 def _watched(model: Any, trace: Trace) -> Any:
     """The same layers with the same variables, and what they give handed to the trace, eagerly."""
-    from effnet_tf._keras import BaseLayer
+    from effnet_tf._keras import BaseLayer, deep_graphs
 
     keras: Any = import_module("keras")
 
@@ -88,7 +88,8 @@ def _watched(model: Any, trace: Trace) -> Any:
     def same(layer: Any) -> Any:
         return layer
 
-    return keras.models.clone_model(model, clone_function=same, call_function=call)
+    with deep_graphs():
+        return keras.models.clone_model(model, clone_function=same, call_function=call)
 
 
 def _canonical(name: str) -> str:

@@ -1,3 +1,7 @@
+import inspect
+import sys
+
+import keras
 import numpy as np
 import pytest
 
@@ -130,6 +134,19 @@ def test_names_and_shapes_of_deeper_networks(name):
     spec: NetworkSpec = resolve(name, width=0.13)
     state = read_state(create_model(spec), spec)
     assert {key: array.shape for key, array in state.items()} == {item.name: item.shape for item in parameters(spec)}
+
+
+def test_a_network_may_be_deeper_than_python_allows_calls():
+    """EfficientNetV2-XL and L2 are, for the usual limit."""
+    usual = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(len(inspect.stack()) + 110)
+        model = create_model(resolve("b0", width=0.04, depth=0.35))
+        assert sys.getrecursionlimit() < usual
+        with pytest.raises(RecursionError):  # the control: the same graph without our help
+            keras.Model(model.input, model.output)
+    finally:
+        sys.setrecursionlimit(usual)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from effnet.parity_engine.grid import Grid
 from effnet_core import VARIANTS, multiply_adds, resolve
 from tests.lively import images, settled_state
 
+BACKENDS = (Backend.TF, Backend.TORCH)
 MOST = 40e9
 """Multiply-adds of an image beyond which a network runs at a smaller size."""
 REDUCED = 256
@@ -93,10 +94,10 @@ def measured(variant: str, device: Device) -> Row:
     side = nominal if multiply_adds(resolve(variant)) <= MOST else REDUCED
     sizes = ((side, side), (side // 2 + 1 - side // 2 % 2, side // 2 + 1 - side // 2 % 2), (side // 2, side // 2 + 45))
     network = Network(spec=spec, state=settled_state(spec, seed=1), name=variant)
-    import_frameworks(list(Backend))
+    import_frameworks(BACKENDS)
     batches = [images(1, *size, seed=index) for index, size in enumerate(sizes)]
     found: dict[tuple[Backend, Precision], list[Array]] = {}
-    for backend in Backend:
+    for backend in BACKENDS:
         for precision in Precision:
             with runner(network, endpoints=["logits"], backend=backend, precision=precision, device=device) as run:
                 found[backend, precision] = [run(batch)["logits"] for batch in batches]

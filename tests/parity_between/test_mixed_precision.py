@@ -37,7 +37,7 @@ TABLE = _tool()
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    import_frameworks(list(Backend))
+    import_frameworks(TABLE.BACKENDS)
     spec = resolve("b0", width=0.25, depth=0.5, num_classes=10)
     return Network(spec=spec, state=settled_state(spec, seed=1), name="narrow")
 
@@ -51,7 +51,7 @@ def _logits(network: Network, batch: np.ndarray, backend: Backend, precision: Pr
 def test_a_narrow_type_is_as_near_as_its_bits_let_it(name: str, network: Network, device: str) -> None:
     batch = images(2, 64, 96, seed=2)
     truth = _logits(network, batch, Backend.TF, Precision.FLOAT64)
-    own = {backend: TABLE.apart(_logits(network, batch, backend, Precision.FLOAT32), truth) for backend in Backend}
+    own = {backend: TABLE.apart(_logits(network, batch, backend, Precision.FLOAT32), truth) for backend in TABLE.BACKENDS}
     found = {
         Backend.TF: TABLE.mixed_tf(network, batch, name, truth),
         Backend.TORCH: TABLE.mixed_torch(network, batch, name, truth, device=device),

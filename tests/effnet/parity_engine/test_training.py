@@ -23,7 +23,7 @@ X = images(4, 48, 64)
 
 @pytest.fixture(scope="module", autouse=True)
 def _frameworks():
-    import_frameworks(Backend)
+    import_frameworks([Backend.TF, Backend.TORCH])
     import_module("torch").set_num_threads(1)
 
 

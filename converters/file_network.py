@@ -110,12 +110,21 @@ def _not_in_tensors(
         return normalised_by(rule, said.pixels), (note,)
     if own is not None and own.normalises is not None:
         return _as_its_model(said, dialect, own, own.normalises, reader, stem=stem)
-    if own is not None and own.expects is not None:
+    expected = None if own is None else own.expects
+    rule = rule if expected is None else normalised_by(rule, expected)
+    evaluation = dialect.evaluations.get(said.spec.name)
+    if evaluation is not None:
+        note = (
+            f"Weights do not tell how images were prepared: assumed as {dialect.title} evaluates published ones, at "
+            f"{evaluation.resolution} pixels, {evaluation.resampling}, {pixel_formula(rule)}; set it with --recipe."
+        )
+        return evaluation.applied(rule), (note,)
+    if expected is not None:
         note = (
             "Weights do not tell how images were prepared: assumed the normalisation that the published ones of "
-            f"{dialect.title} expect, {pixel_formula(own.expects)}; set it with --recipe."
+            f"{dialect.title} expect, {pixel_formula(expected)}; set it with --recipe."
         )
-        return normalised_by(rule, own.expects), (note,)
+        return rule, (note,)
     return rule, (_assumed(said.spec),)
 
 

@@ -18,11 +18,25 @@ A dialect is data. Layer templates may use
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
-from effnet_core import RECIPES, Block, CondMBConv, Family, FusedMBConv, MBConv, NetworkSpec, Padding, Role
+from effnet_core import (
+    RECIPES,
+    Block,
+    CondMBConv,
+    Crop,
+    Family,
+    FusedMBConv,
+    JpegDecoding,
+    MBConv,
+    NetworkSpec,
+    Padding,
+    Preprocessing,
+    Resampling,
+    Role,
+)
 
 Axes = tuple[int, ...]
 
@@ -81,6 +95,21 @@ class Semantics:
     """What somebody has to know who computes with that network; told when weights are written for it."""
     variants: frozenset[str] | None = None
     """The networks of which this is true; None: all others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How a project evaluates the weights that it publishes of a network, apart from the normalisation."""
+
+    resolution: int
+    """In pixels."""
+    crop: Crop
+    resampling: Resampling
+    jpeg: JpegDecoding
+
+    def applied(self, rule: Preprocessing) -> Preprocessing:
+        """The preprocessing with this in place of its own."""
+        return replace(rule, resolution=self.resolution, crop=self.crop, resampling=self.resampling, jpeg=self.jpeg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +199,8 @@ class Dialect:
     objection: Callable[[Mapping[str, str]], str | None] | None = None
     """Why the network of a file in these names is none that has a definition, as texts beside its tensors say: a
     sentence with the way out; None where they do not."""
+    evaluations: Mapping[str, Evaluation] = field(default_factory=lambda: MappingProxyType({}))
+    """By network, how its project evaluates published weights; assumed of a file that says nothing."""
     caution: str | None = None
     """What a user has to know whose file was taken for this dialect although its names fit another one too."""
     normalisation: StoredNormalisation | None = None

@@ -18,10 +18,11 @@ from converters.dialects.dialect import (
     TORCH_AXES,
     TORCH_LEAVES,
     Dialect,
+    Evaluation,
     Ignorable,
     Semantics,
 )
-from effnet_core import Family, Padding
+from effnet_core import Family, JpegDecoding, Padding, Resampling, ShorterSide
 
 _BLOCK = "features.{stage}.{repeat}.block"
 _EXPAND = {
@@ -53,6 +54,21 @@ _FUSED_PLAIN = {
     "project.norm": f"{_BLOCK}.0.1",
 }
 
+_EVALUATIONS = {
+    # resolution, shorter side: of each network's first published weights (models/efficientnet.py, transforms).
+    "efficientnet-b0": (224, 256, Resampling.PILLOW_BICUBIC),
+    "efficientnet-b1": (240, 256, Resampling.PILLOW_BICUBIC),
+    "efficientnet-b2": (288, 288, Resampling.PILLOW_BICUBIC),
+    "efficientnet-b3": (300, 320, Resampling.PILLOW_BICUBIC),
+    "efficientnet-b4": (380, 384, Resampling.PILLOW_BICUBIC),
+    "efficientnet-b5": (456, 456, Resampling.PILLOW_BICUBIC),
+    "efficientnet-b6": (528, 528, Resampling.PILLOW_BICUBIC),
+    "efficientnet-b7": (600, 600, Resampling.PILLOW_BICUBIC),
+    "efficientnetv2-s": (384, 384, Resampling.PILLOW_BILINEAR),
+    "efficientnetv2-m": (480, 480, Resampling.PILLOW_BILINEAR),
+    "efficientnetv2-l": (480, 480, Resampling.PILLOW_BICUBIC),
+}
+
 TORCHVISION = Dialect(
     name="torchvision",
     title="torchvision",
@@ -79,6 +95,17 @@ TORCHVISION = Dialect(
     axes=TORCH_AXES,
     ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
     norm_counter="num_batches_tracked",
+    evaluations=MappingProxyType(
+        {
+            name: Evaluation(
+                resolution=resolution,
+                crop=ShorterSide(side=side),
+                resampling=resampling,
+                jpeg=JpegDecoding.ACCURATE,
+            )
+            for name, (resolution, side, resampling) in _EVALUATIONS.items()
+        }
+    ),
     semantics=(
         Semantics(
             padding=Padding.SYMMETRIC,

@@ -21,7 +21,17 @@ from converters.epsilon import SHIFTED_KEY, shifted
 from converters.formats import open_reader
 from converters.memory import MemoryReader
 from converters.opening import understand
-from effnet_core import NetworkSpec, Norm, Padding, Pooling, parameters, resolve
+from effnet_core import (
+    JpegDecoding,
+    NetworkSpec,
+    Norm,
+    Padding,
+    Pooling,
+    Resampling,
+    ShorterSide,
+    parameters,
+    resolve,
+)
 from tests.converters.memory import equal, in_dialect, opened
 from tests.lively import lively_state
 
@@ -229,3 +239,28 @@ def test_maximum_pooling_is_refused_where_the_targets_own_network_averages(tmp_p
     save_state(tmp_path / "mean.safetensors", SPEC, STATE, sync=False)
     usual = convert(tmp_path / "mean.safetensors", tmp_path / "usual.pth", to="efficientnet-pytorch", sync=False)
     assert not any("ooling" in note for note in usual.notes)
+
+
+def test_torchvision_s_own_evaluation_is_assumed_of_its_files() -> None:
+    found = opened(in_dialect("torchvision", SPEC, STATE))
+    rule = found.spec.preprocessing
+    assert (rule.resolution, rule.crop, rule.resampling, rule.jpeg) == (
+        224,
+        ShorterSide(side=256),
+        Resampling.PILLOW_BICUBIC,
+        JpegDecoding.ACCURATE,
+    )
+    assert (rule.mean, rule.scale) == (SPEC.preprocessing.mean, SPEC.preprocessing.scale)
+    assert any("assumed as torchvision evaluates published ones, at 224 pixels" in note for note in found.notes)
+    # The user knows better.
+    said = opened(in_dialect("torchvision", SPEC, STATE), SourceOptions(recipe="advprop"))
+    assert said.spec.preprocessing == resolve("b0", recipe="advprop").preprocessing
+
+
+def test_every_evaluation_of_torchvision_makes_a_sound_definition() -> None:
+    evaluations = DIALECTS["torchvision"].evaluations
+    assert len(evaluations) == 11
+    for name, evaluation in evaluations.items():
+        spec = resolve(name)
+        changed = replace(spec, preprocessing=evaluation.applied(spec.preprocessing))
+        assert changed.preprocessing.resolution == evaluation.resolution

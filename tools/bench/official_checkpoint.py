@@ -27,7 +27,11 @@ def arrays(variant: str) -> Iterator[tuple[str, np.ndarray]]:
     for entry in table(OFFICIAL, spec, scope=spec.name):
         for name in (entry.name, f"{entry.name}{OFFICIAL.shadow_suffix}"):
             values = rng.standard_normal(entry.shape, dtype=np.float32)
-            yield name, np.abs(values) if entry.parameter.role is Role.VARIANCE else values
+            if entry.parameter.role is Role.VARIANCE:
+                values = 0.5 + np.abs(values)
+            elif len(entry.shape) > 1:  # so that the logits are numbers
+                values /= np.sqrt(values.size / max(entry.shape[-2:]))
+            yield name, values
     yield "global_step", np.array(218_949, dtype=np.int64)
 
 

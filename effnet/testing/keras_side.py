@@ -56,7 +56,10 @@ class KerasSide:
     ) -> dict[Precision, Recorded]:
         """As `Side.run`. The copies are made from the model's configuration."""
         if self._backend not in _BACKENDS:
-            raise UnusableModel(f"Keras runs on {self._backend!r} here; expected one of {', '.join(_BACKENDS)}.")
+            raise UnusableModel(
+                f"Keras runs on {self._backend!r} here; expected one of {', '.join(_BACKENDS)}, with which it can be run in "
+                "another precision and on a device that is named. Set KERAS_BACKEND to one of them."
+            )
         keras: Any = import_module("keras")
         with device_of(_BACKENDS[self._backend], device), keras.device(_DEVICES[device]), same_random_numbers():
             found: dict[Precision, Recorded] = {}

@@ -15,6 +15,7 @@ from effnet import Network, parity
 from effnet.choices import Backend, Device, Isolation
 from effnet.isolation import exchange
 from effnet.parity_engine.compare import compare
+from effnet.parity_engine.forward import run
 from effnet.parity_engine.pair import Running, run_pair
 from effnet_core import endpoints, resolve, without_head
 from tests.foreign.judge import ENVIRONMENT
@@ -76,15 +77,17 @@ def test_the_outputs_are_the_same_bits(device):
 @needs_foreign
 def test_the_frameworks_may_live_in_two_environments():
     network = Network(spec=SPEC, state=STATE, name="net")
-    report = parity(network, network, a_backend="torch", b_backend="torch", b_python=FOREIGN)
+    batch = images(2, 48, 33)
+    report = parity(
+        network, network, a_backend="torch", b_backend="torch", b_python=FOREIGN, inputs=batch, keep_outputs=True
+    )
     assert report.agrees
     assert report.notes == ("Each network ran in a process of its own. Another Python was asked for.",)
     # The control, without the search for a cause, which starts a process for each suspicion.
     beta = STATE["blocks.1.project.norm.beta"] + np.float32(1e-3)
     changed = Network(spec=SPEC, state=STATE | {"blocks.1.project.norm.beta": beta}, name="changed")
-    sides = [Running(network=one, backend=Backend.TORCH, python=FOREIGN) for one in (network, changed)]
-    ran = run_pair(*sides, images(2, 48, 33), device=Device.CPU, names=endpoints(SPEC))
-    assert compare(ran.a, ran.b).first_difference == "blocks.1.project"
+    here = run(changed, batch, backend=Backend.TORCH)
+    assert compare(here, report.outputs[1]).first_difference == "blocks.1.project"
 
 
 @needs_foreign

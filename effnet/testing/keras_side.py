@@ -57,8 +57,8 @@ class KerasSide:
         """As `Side.run`. The copies are made from the model's configuration."""
         if self._backend not in _BACKENDS:
             raise UnusableModel(
-                f"Keras runs on {self._backend!r} here; expected one of {', '.join(_BACKENDS)}, with which it can be run in "
-                "another precision and on a device that is named. Set KERAS_BACKEND to one of them."
+                f"Keras runs on {self._backend!r} here; expected one of {', '.join(_BACKENDS)}. Set "
+                "KERAS_BACKEND to one of them: the same model then runs there."
             )
         keras: Any = import_module("keras")
         with device_of(_BACKENDS[self._backend], device), keras.device(_DEVICES[device]), same_random_numbers():

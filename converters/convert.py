@@ -10,8 +10,11 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import ml_dtypes
@@ -19,6 +22,7 @@ import numpy as np
 
 from converters.adapting import NOTHING, Adaptation, adapt
 from converters.arrays import cast, is_finite, permuted
+from converters.aside import WORTH_IT, Aside
 from converters.checkpoint import DIALECT_KEY, SPEC_KEY, Checkpoint, SourceOptions
 from converters.dialects.dialect import Dialect
 from converters.epsilon import SHIFTED_KEY, shifted
@@ -140,8 +144,10 @@ def convert_checkpoint(
     metadata = _metadata(checkpoint, dialect, plan)
     if layout.holds_companions and dialect.companions is not None:
         metadata |= dialect.companions(plan.spec)
-    work = _Work(checkpoint.reader, allow_non_finite=options.allow_non_finite)
-    with writer_class(name)(path, tensors, metadata, overwrite=options.overwrite, sync=options.sync) as writer:
+    with (
+        _Work(checkpoint.reader, allow_non_finite=options.allow_non_finite) as work,
+        writer_class(name)(path, tensors, metadata, overwrite=options.overwrite, sync=options.sync) as writer,
+    ):
         places = _write_all(writer, plan.steps, work, progress)
         with writer.finish() as result:
             _check_result(path, result, tensors, places)
@@ -182,23 +188,25 @@ def _write_all(writer: Writer, steps: Sequence[Step], work: _Work, progress: Pro
     done = 0
     for step in steps:
         places.append(writer.write(work.array(step)))
+        work.settle()
         done += step.target.nbytes
         if progress is not None:
             progress(done, total)
     return places
 
 
-class _Work:
+class _Work(AbstractContextManager["_Work"]):
     """Makes the arrays of a conversion, in buffers that are used again."""
 
     def __init__(self, reader: Reader, *, allow_non_finite: bool) -> None:
         self._reader = reader
         self._allow_non_finite = allow_non_finite
         self._scratch = Scratch()
+        self._aside = Aside()
         self._last: tuple[tuple[object, ...], Array] | None = None
 
     def array(self, step: Step) -> Array:
-        """The array of the target, valid until the next call."""
+        """The array of the target, valid until the next call; it may be written, but stands only after `settle`."""
         info = step.target
         if step.source is None:
             return np.array(step.value or 0, dtype=info.dtype)
@@ -207,11 +215,8 @@ class _Work:
             return self._last[1]
         self._last = None
         array = self._reader.read(step.source)
-        if not self._allow_non_finite and not is_finite(array):
-            raise NotFinite(
-                f"{self._reader.path}: {step.source} holds NaN or infinite numbers: {_counts(array)}. Convert a "
-                "checkpoint from before the training diverged, or pass --allow-non-finite (allow_non_finite=True)."
-            )
+        if not self._allow_non_finite:
+            self._check_finite(array, step.source)
         result = cast(array, info.dtype)
         if step.shift:
             result = shifted(result, step.shift)
@@ -223,6 +228,28 @@ class _Work:
         result = permuted(result.reshape(step.unfolded), step.axes, scratch=self._scratch).reshape(info.shape)
         self._last = (key, result)
         return result
+
+    def _check_finite(self, array: Array, name: str) -> None:
+        if array.nbytes < WORTH_IT:
+            self._require_finite(array, name)
+        else:
+            self._aside.run(partial(self._require_finite, array, name))
+
+    def _require_finite(self, array: Array, name: str) -> None:
+        if not is_finite(array):
+            raise NotFinite(
+                f"{self._reader.path}: {name} holds NaN or infinite numbers: {_counts(array)}. Convert a checkpoint "
+                "from before the training diverged, or pass --allow-non-finite (allow_non_finite=True)."
+            )
+
+    def settle(self) -> None:
+        """Return when the last array has been checked. Raises `NotFinite`."""
+        self._aside.wait()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._aside.close()
 
 
 def find_dtype(name: str) -> np.dtype[Any]:

@@ -1,4 +1,13 @@
-"""What an EfficientNet is: framework-free definitions that TensorFlow, PyTorch and the converter share."""
+"""What an EfficientNet is: framework-free definitions that TensorFlow, PyTorch and the converter share.
+
+What training and the backends need is imported when it is first used, so that converting does not wait for it. A name
+that is a module's too, such as `counts`, cannot be of that kind: importing the module would put it in the name's place.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from effnet_core.changes import (
     classifier_of,
@@ -25,20 +34,8 @@ from effnet_core.heads import (
     HiddenNorm,
     Pooling,
 )
-from effnet_core.layer_list import Layer, LayerKind, layers
-from effnet_core.learning_rate import Decay, LearningRate, Schedule, constant_rate
-from effnet_core.masks import MaskSite
 from effnet_core.mismatch import CheckpointMismatch, Misshapen, check_state
 from effnet_core.naming import canonical_name
-from effnet_core.options import (
-    NormMode,
-    UnknownEndpoint,
-    check_norm_mode,
-    checked_state,
-    configured,
-    features_pooling,
-    select_endpoints,
-)
 from effnet_core.padding import output_size, padding_amounts
 from effnet_core.parameters import (
     Constant,
@@ -79,21 +76,35 @@ from effnet_core.spec import (
     Rounding,
     Stem,
 )
-from effnet_core.taps import Arithmetic, Taps
-from effnet_core.training import (
-    TRAINING_RECIPES,
-    Decayed,
-    MovingAverage,
-    RmsProp,
-    Sgd,
-    Slot,
-    TrainingRecipe,
-    TrainingState,
-    WeightDecay,
-    slots,
-    training_recipe,
-)
 from effnet_core.variants import FAMILIES, VARIANTS, Kind, Stage, Variant
+
+if TYPE_CHECKING:
+    from effnet_core.layer_list import Layer, LayerKind, layers
+    from effnet_core.learning_rate import Decay, LearningRate, Schedule, constant_rate
+    from effnet_core.masks import MaskSite
+    from effnet_core.optimizer_slots import Slot
+    from effnet_core.options import (
+        NormMode,
+        UnknownEndpoint,
+        check_norm_mode,
+        checked_state,
+        configured,
+        features_pooling,
+        select_endpoints,
+    )
+    from effnet_core.taps import Arithmetic, Taps
+    from effnet_core.training import (
+        TRAINING_RECIPES,
+        Decayed,
+        MovingAverage,
+        RmsProp,
+        Sgd,
+        TrainingRecipe,
+        TrainingState,
+        WeightDecay,
+        slots,
+        training_recipe,
+    )
 
 __all__ = [
     "FAMILIES",
@@ -205,3 +216,46 @@ __all__ = [
     "without_classifier",
     "without_head",
 ]
+
+_MODULES = {
+    "Arithmetic": "effnet_core.taps",
+    "Decay": "effnet_core.learning_rate",
+    "Decayed": "effnet_core.training",
+    "Layer": "effnet_core.layer_list",
+    "LayerKind": "effnet_core.layer_list",
+    "LearningRate": "effnet_core.learning_rate",
+    "MaskSite": "effnet_core.masks",
+    "MovingAverage": "effnet_core.training",
+    "NormMode": "effnet_core.options",
+    "RmsProp": "effnet_core.training",
+    "Schedule": "effnet_core.learning_rate",
+    "Sgd": "effnet_core.training",
+    "Slot": "effnet_core.optimizer_slots",
+    "TRAINING_RECIPES": "effnet_core.training",
+    "Taps": "effnet_core.taps",
+    "TrainingRecipe": "effnet_core.training",
+    "TrainingState": "effnet_core.training",
+    "UnknownEndpoint": "effnet_core.options",
+    "WeightDecay": "effnet_core.training",
+    "check_norm_mode": "effnet_core.options",
+    "checked_state": "effnet_core.options",
+    "configured": "effnet_core.options",
+    "constant_rate": "effnet_core.learning_rate",
+    "features_pooling": "effnet_core.options",
+    "layers": "effnet_core.layer_list",
+    "select_endpoints": "effnet_core.options",
+    "slots": "effnet_core.training",
+    "training_recipe": "effnet_core.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Name what can be imported, and not yet is."""
+    return sorted({*globals(), *_MODULES})

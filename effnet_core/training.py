@@ -15,6 +15,7 @@ from typing import Any
 
 from effnet_core.errors import InvalidOption
 from effnet_core.learning_rate import Decay, Schedule
+from effnet_core.optimizer_slots import Slot
 from effnet_core.parameters import NORM_ROLES, Parameter, Role
 
 
@@ -110,17 +111,6 @@ class TrainingRecipe:
     schedule: Schedule
     batch_size: int
     epochs: float
-
-
-class Slot(StrEnum):
-    """What an optimiser keeps for each trained tensor."""
-
-    MEAN_SQUARE = "mean_square"
-    """Of RMSProp."""
-    MOMENTUM = "momentum"
-    """Of RMSProp, with the learning rate in it."""
-    ACCUMULATED = "accumulated"
-    """Of SGD with momentum: gradients, without the learning rate."""
 
 
 def slots(optimizer: Sgd | RmsProp) -> tuple[Slot, ...]:

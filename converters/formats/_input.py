@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.aside import Aside
 from converters.errors import FormatError, UnreadableFile
 from converters.formats.base import read_exactly
 
@@ -30,6 +31,8 @@ class InputFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.aside = Aside()
+        """For work on what was read, beside reading on."""
         try:
             # O_NONBLOCK: opening a named pipe would otherwise wait for its writer. It means nothing for regular files.
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -59,6 +62,7 @@ class InputFile:
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
+        self.aside.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

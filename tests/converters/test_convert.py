@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from itertools import product
 from pathlib import Path
 
@@ -191,6 +192,16 @@ def test_weights_that_are_no_numbers_are_refused(value: float, tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.npz"]
     convert(source, target, sync=False, allow_non_finite=True)
     assert equal(_state(target), broken)
+
+
+def test_large_weights_that_are_no_numbers_are_refused_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They are looked at in another thread, while they are written."""
+    monkeypatch.setattr(sys.modules[convert.__module__], "WORTH_IT", 1)
+    broken = dict(STATE) | {"classifier.bias": np.full(10, np.nan, np.float32)}
+    save_state(tmp_path / "broken.npz", SPEC, broken, sync=False, allow_non_finite=True)
+    with pytest.raises(NotFinite, match=r"classifier\.bias holds NaN or infinite numbers: 10 NaN"):
+        convert(tmp_path / "broken.npz", tmp_path / "m.safetensors", sync=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.npz"]
 
 
 def test_weights_beyond_half_precision_are_refused(tmp_path: Path) -> None:

@@ -57,11 +57,12 @@ Header = Sequence[Message]
 
 def messages(window: Window, address: int) -> Iterator[Message]:
     """Every message of the object at an address. Raises `ValueError` when the header is damaged."""
-    if window.bytes_at(address, 4) == _SECOND:
+    start = window.bytes_at(address, min(_FIRST.size, max(window.size - address, len(_SECOND))))
+    if start.startswith(_SECOND):
         offset, length, head = _second(window, address)
         mark, tail = len(_SECOND_BLOCK), _CHECKSUM
     else:
-        version, _, _, length = _FIRST.unpack(window.bytes_at(address, _FIRST.size))
+        version, _, _, length = _FIRST.unpack(start)
         if version != 1:
             raise ValueError(f"expected an object header at {address}, found version {version}")
         offset, head, mark, tail = address + _FIRST.size, _FIRST_MESSAGE.size, 0, 0

@@ -10,7 +10,9 @@ _MOST_BYTES = 64 << 20
 _MOST_READS = 2_000_000
 """Of all structures of a file. The largest network with its optimiser needs a tenth of both."""
 _BLOCK = 8192
-"""Bytes that are read at once."""
+"""Bytes that are read at once, from a multiple of it: what belongs together lies near each other, but in no order."""
+_MOST_BLOCKS = 1024
+"""That are kept; the structures of the largest network lie in as many."""
 
 
 class Window:
@@ -22,8 +24,7 @@ class Window:
         self.base = base
         self._bytes_left = _MOST_BYTES
         self._reads_left = _MOST_READS
-        self._block = b""
-        self._start = 0
+        self._blocks: dict[int, bytes] = {}
 
     def bytes_at(self, offset: int, count: int) -> bytes:
         """`count` bytes of a structure from an offset.
@@ -34,12 +35,19 @@ class Window:
             raise ValueError(f"{count} bytes are expected at offset {offset}, but the file ends at {self.size}")
         self._bytes_left -= count
         self._reads_left -= 1
-        if min(self._bytes_left, self._reads_left) < 0:
+        if self._bytes_left < 0 or self._reads_left < 0:
             raise ValueError("it has more structures than any network")
-        start = offset - self._start
-        if start < 0 or start + count > len(self._block):
-            # Structures that belong together are near each other.
-            buffer = np.empty(min(max(count, _BLOCK), self.size - offset), dtype=np.uint8)
-            self.source.fill(buffer, offset=self.base + offset)
-            self._block, self._start, start = buffer.tobytes(), offset, 0
-        return self._block[start : start + count]
+        index, start = divmod(offset, _BLOCK)
+        if start + count > _BLOCK:
+            return self._read(offset, count)
+        block = self._blocks.get(index)
+        if block is None:
+            if len(self._blocks) == _MOST_BLOCKS:
+                self._blocks.clear()
+            block = self._blocks[index] = self._read(offset - start, min(_BLOCK, self.size - (offset - start)))
+        return block[start : start + count]
+
+    def _read(self, offset: int, count: int) -> bytes:
+        buffer = np.empty(count, dtype=np.uint8)
+        self.source.fill(buffer, offset=self.base + offset)
+        return buffer.tobytes()

@@ -264,3 +264,18 @@ def test_pickle_in_place_of_an_array(tmp_path: Path) -> None:
     with pytest.raises(EffnetError):
         NpzReader(path)
     assert not (tmp_path / "canary").exists()
+
+
+def test_damage_anywhere_in_a_large_array_is_seen(tmp_path: Path) -> None:
+    """Another core takes the checksum of arrays of a megabyte and more, a part at a time."""
+    path = tmp_path / "large.npz"
+    np.savez(path, large=np.arange(1 << 19, dtype=np.float32))
+    sound = bytearray(path.read_bytes())
+    with NpzReader(path) as reader:
+        assert reader.read("large")[-1] == (1 << 19) - 1
+    for place in (1000, len(sound) // 2, len(sound) - 1000):
+        damaged = bytearray(sound)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        with NpzReader(path) as reader, pytest.raises(FormatError, match="CRC-32"):
+            reader.read("large")

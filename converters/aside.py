@@ -1,0 +1,86 @@
+"""Doing a part of the work in another thread.
+
+Reading, writing, sums and checksums of large arrays let go of Python's global lock, so that a second processor core
+can check what the first one has read or written. Nothing outlives the call that asked for it: `wait` comes before the
+memory is used again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from queue import SimpleQueue
+from threading import Thread
+from types import TracebackType
+
+WORTH_IT = 1 << 20
+"""Bytes from which on handing work over takes less time than it saves."""
+
+
+class Aside(AbstractContextManager["Aside"]):
+    """One thread, started when it is first needed; where there is no second core, the caller does the work itself."""
+
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._ends: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._alone = _cores() < 2
+        self._waiting = 0
+
+    def run(self, task: Callable[[], object]) -> None:
+        """Start a task, after those before it; what it raises, `wait` raises."""
+        if self._thread is None and not self._alone:
+            self._start()
+        if self._alone:
+            task()
+            return
+        self._waiting += 1
+        self._tasks.put(task)
+
+    def wait(self) -> None:
+        """Return when every task is done. Raises what the first that failed raised."""
+        failure: BaseException | None = None
+        while self._waiting:
+            end = self._ends.get()
+            self._waiting -= 1
+            failure = failure or end
+        if failure is not None:
+            raise failure
+
+    def close(self) -> None:
+        """Let the thread end; nothing runs any more when this returns."""
+        if self._thread is not None:
+            self._tasks.put(None)
+            self._thread.join()
+            self._thread = None
+            self._waiting = 0
+
+    def _start(self) -> None:
+        self._thread = Thread(target=_work, args=(self._tasks, self._ends), daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the system allows no more threads
+            self._thread, self._alone = None, True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _work(tasks: SimpleQueue[Callable[[], object] | None], ends: SimpleQueue[BaseException | None]) -> None:
+    while (task := tasks.get()) is not None:
+        try:
+            task()
+        except BaseException as error:
+            ends.put(error)
+        else:
+            ends.put(None)
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux knows it
+        return os.cpu_count() or 1

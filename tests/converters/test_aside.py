@@ -1,0 +1,52 @@
+"""Work in another thread: done in order, its failures raised where it is waited for, nothing left running."""
+
+import os
+import threading
+
+import pytest
+
+from converters import aside
+from converters.aside import Aside
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_tasks_are_done_in_order_and_the_first_failure_is_raised(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    done: list[int] = []
+
+    def fail() -> None:
+        raise ValueError("a wrong checksum")
+
+    before = threading.active_count()
+    with Aside() as thread:
+        for number in range(100):
+            thread.run(lambda number=number: done.append(number))
+        thread.wait()
+        assert done == list(range(100))
+        assert threading.active_count() - before == cores - 1
+        with pytest.raises(ValueError, match="a wrong checksum"):
+            _run_and_wait(thread, fail)
+        thread.wait()  # what failed is told once
+    assert threading.active_count() == before
+
+
+def _run_and_wait(thread: Aside, task: "aside.Callable[[], object]") -> None:
+    thread.run(task)
+    thread.wait()
+
+
+def test_without_a_thread_to_be_had_the_caller_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoMore:
+        def __init__(self, **_: object) -> None:
+            pass
+
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(aside, "Thread", NoMore)
+    done: list[int] = []
+    with Aside() as thread:
+        thread.run(lambda: done.append(1))
+        assert done == [1]
+        thread.wait()

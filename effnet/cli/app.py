@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from effnet import __version__
 
@@ -30,6 +30,26 @@ _SETTINGS: dict[str, Any] = {
     "pretty_exceptions_enable": False,
     "add_completion": False,
 }
+
+
+class _Command(TyperCommand):
+    """A command whose help has its options under headings."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        # Typer knows the headings (`rich_help_panel`), but shows them only with rich's markup.
+        sections: dict[str, list[Any]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            row = parameter.get_help_record(ctx)
+            if row is not None:
+                usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
+                sections.setdefault(getattr(parameter, "rich_help_panel", None) or usual, []).append(row)
+        sections["Other options"] = sections.pop("Options")
+        if len(sections) == 2:
+            sections["Options"] = sections.pop("Other options")
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
 class _Commands(TyperGroup):
@@ -86,7 +106,7 @@ def effnet(
 
 def _command(name: str) -> Any:
     application = typer.Typer(**_SETTINGS)
-    application.command(name)(getattr(import_module(f"effnet.cli.{name}"), _COMMANDS[name]))
+    application.command(name, cls=_Command)(getattr(import_module(f"effnet.cli.{name}"), _COMMANDS[name]))
     return typer.main.get_command(application)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from effnet.conversion import Conversion
 
 DIFFERENT = 1
+_TARGET = "What to write"
+_NETWORK = "Changes to the network"
 
 
 @with_source_flags
@@ -31,6 +33,7 @@ def convert(
         typer.Option(
             metavar="DIALECT",
             help="Names to write: one of those for --from.",
+            rich_help_panel=_TARGET,
         ),
     ] = None,
     to_format: Annotated[
@@ -38,25 +41,45 @@ def convert(
         typer.Option(
             metavar="NAME",
             help="Format to write: tensor-bundle, safetensors, hf-folder, npz, pth, keras-weights, keras-h5, keras.",
+            rich_help_panel=_TARGET,
         ),
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="Type to write: float32, float16, bfloat16, float64.")
+        str | None,
+        typer.Option(
+            metavar="TYPE", help="Type to write: float32, float16, bfloat16, float64.", rich_help_panel=_TARGET
+        ),
     ] = None,
     source: SourceFlags,
     in_channels: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Adapt the stem to N channels: 1 takes the sum of RGB, others repeat."),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Adapt the stem to N channels: 1 takes the sum of RGB, others repeat.",
+            rich_help_panel=_NETWORK,
+        ),
     ] = None,
     drop_background: Annotated[
-        bool, typer.Option("--drop-background", help="Cut class 0, the background, of 1001 classes.")
+        bool,
+        typer.Option(
+            "--drop-background", help="Cut class 0, the background, of 1001 classes.", rich_help_panel=_NETWORK
+        ),
     ] = False,
     drop_head: Annotated[
-        bool, typer.Option("--drop-head", help="Leave the classifier and its hidden layers out.")
+        bool,
+        typer.Option("--drop-head", help="Leave the classifier and its hidden layers out.", rich_help_panel=_NETWORK),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, metavar="S", help="Seed of a fresh classifier.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="S", help="Seed of a fresh classifier.", rich_help_panel=_NETWORK)
+    ] = 0,
     fold: Annotated[
-        bool, typer.Option("--fold", help="Fold batch normalisation into the convolutions: for inference.")
+        bool,
+        typer.Option(
+            "--fold",
+            help="Fold batch normalisation into the convolutions: for inference.",
+            rich_help_panel=_NETWORK,
+        ),
     ] = False,
     allow_non_finite: Annotated[
         bool, typer.Option("--allow-non-finite", help="Convert weights that are NaN or infinite too.")

@@ -141,7 +141,7 @@ _FLAGS = (
         flag="ema",
         kind=str,
         metavar="auto|always|never",
-        help="Take the exponential moving averages of the weights; auto: when they are complete.",
+        help="Take the exponential moving averages of the weights; auto: when they are complete, else none of them.",
     ),
     _Flag(
         field="head_activation",
@@ -162,6 +162,8 @@ _FLAGS = (
 _IN_SPEC = frozenset({"arch", "width", "depth", "num_classes", "recipe", "head_activation"})
 """Fields that a whole definition says too."""
 
+SOURCE = "What the source is, where it is not recognised"
+"""Heading of these options in the help."""
 _PREFIXES: dict[object, tuple[str, ...]] = {SourceFlags: ("",), SourcePair: ("", "a_", "b_")}
 
 
@@ -197,7 +199,7 @@ def _option(prefix: str, flag: _Flag) -> inspect.Parameter:
     side = prefix.removesuffix("_")
     name = f"--{side}-{flag.flag}" if side else f"--{flag.flag}"
     text = f"As --{flag.flag}, for {side.upper()} alone." if side else flag.help
-    option = typer.Option(name, metavar=flag.metavar, help=text, show_default=False)
+    option = typer.Option(name, metavar=flag.metavar, help=text, show_default=False, rich_help_panel=SOURCE)
     return inspect.Parameter(
         prefix + flag.field,
         inspect.Parameter.KEYWORD_ONLY,

@@ -215,3 +215,11 @@ def test_every_function_of_the_front_door_exists():
         _ = effnet.nothing
     assert set(effnet.__all__) <= set(dir(effnet))
     assert issubclass(effnet.errors.InputError, effnet.EffnetError)
+
+
+def test_help_has_its_options_under_headings():
+    text = run("convert", "--help").stdout
+    places = [text.index(f"\n{heading}:\n") for heading in ("Arguments", "What to write", "Changes to the network")]
+    assert places == sorted(places)
+    assert text.index("--to DIALECT") < text.index("\nWhat the source is") < text.index("--from DIALECT")
+    assert "\nOptions:\n" in run("list", "--help").stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from argparse import Namespace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ def load_legacy(path: Path) -> StateDict[Any]:
         with warnings.catch_warnings():
             # Old storages make torch warn about its own classes; the user can do nothing about that.
             warnings.simplefilter("ignore")
-            root = torch.load(path, map_location="cpu", weights_only=True)
+            # Training programs save their options beside the weights; a Namespace only holds what is put into it.
+            with torch.serialization.safe_globals([Namespace]):
+                root = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever a damaged pickle leads to
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnsupportedFile(f"{path}: PyTorch's weights-only loader refuses the file: {reason} {_ADVICE}") from error

@@ -6,6 +6,7 @@ import collections
 import subprocess
 import sys
 import zipfile
+from argparse import Namespace
 from pathlib import Path
 
 import ml_dtypes
@@ -69,10 +70,11 @@ def test_torch_to_ours(protocol: int, tmp_path: Path) -> None:
 def test_old_format_is_read_by_torch(tmp_path: Path) -> None:
     arrays = containers.arrays_of(["f4", "i8", ml_dtypes.bfloat16, "?"])
     tensors = {name: as_tensor(array) for name, array in arrays.items()}
-    path = save(tmp_path / "x", {"model": tensors, "epoch": 3}, _use_new_zipfile_serialization=False)
+    beside = {"epoch": 3, "args": Namespace(lr=0.1)}
+    path = save(tmp_path / "x", {"model": tensors, **beside}, _use_new_zipfile_serialization=False)
     assert containers.same(containers.read(KIND, path), arrays)
     with PthReader(path) as reader:
-        assert reader.skipped == {"epoch": "no tensor: int"}
+        assert reader.skipped == {"epoch": "no tensor: int", "args": "no tensor: Namespace"}
         assert reader.location("int64/().é") is None
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UnsupportedFile, match="weights-only loader refuses"):

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from converters.candidates import Candidates, Shapes, Wish
+from converters.cut_off import cut_off
 from converters.errors import counted
 from converters.recognition import Recognised
 from effnet_core import (
@@ -56,6 +57,12 @@ def find_architecture(recognised: Recognised, shapes: Shapes, wish: Wish) -> Fou
         if candidates.fits(spec):
             return Found(spec=spec, note=_note(spec, hint))
         tried.append(spec)
+    is_free = wish.width is None and wish.depth is None
+    cut = cut_off(candidates, candidates.names) if is_free else None
+    if cut is not None and cut.spec is not None:
+        return Found(spec=cut.spec, note=cut.note)
+    if cut is not None:
+        raise UnknownArchitecture(cut.reason)
     if not tried and hint is not None:
         tried = [candidates.build(hint, width=wish.width, depth=wish.depth)]
     best = max(tried, key=candidates.score, default=None)
@@ -65,7 +72,6 @@ def find_architecture(recognised: Recognised, shapes: Shapes, wish: Wish) -> Fou
             f"--arch efficientnet-b0 --width 0.5 --depth 1.0. {OWN_BLOCKS} Variants: {', '.join(VARIANTS)}."
         )
     fitting, held = candidates.score(best), len(shapes)
-    is_free = wish.width is None and wish.depth is None
     if is_free and 2 * fitting < max(held, len(parameters(best))):
         raise UnknownArchitecture(
             f"The tensors fit no EfficientNet: of {held}, the nearest ({best.name}, width {best.width:g}, depth "

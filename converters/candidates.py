@@ -181,6 +181,21 @@ class Candidates:
         left = [name for name in self._shapes if name not in known and expression.fullmatch(name)]
         return not left
 
+    def leading(self, spec: NetworkSpec) -> int | None:
+        """How many tensors from the first on are there in their shapes; None if others that the dialect knows are."""
+        names = list(self._entries(spec))
+        present = [self._shapes.get(entry.name) == entry.shape for entry in names]
+        count = present.index(False) if False in present else len(present)
+        known = {entry.name for entry in names[:count]}
+        expression = pattern(self._recognised.dialect)
+        others = any(name not in known and expression.fullmatch(name) for name in self._shapes)
+        return None if count == 0 or others else count
+
+    @property
+    def names(self) -> list[str]:
+        """Every variant that the dialect has names for."""
+        return [name for name, variant in VARIANTS.items() if variant.family in self._families]
+
     def score(self, spec: NetworkSpec) -> int:
         """How many tensors of the network are there in their shapes."""
         return sum(self._shapes.get(entry.name) == entry.shape for entry in self._entries(spec))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from converters.architecture import UnknownArchitecture, find_architecture
 from converters.candidates import Wish
 from converters.checkpoint import SPEC_KEY, SourceOptions
+from converters.dialects._json_fields import other_architecture
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
 from converters.formats.base import Reader
 from converters.meaning import configured, normalised_by, pixel_formula, understood
@@ -162,6 +163,13 @@ def _cautions(spec: NetworkSpec, dialect: Dialect, reader: Reader, options: Sour
     notes: list[str] = []
     if options.dialect is None and dialect.caution is not None and not is_hinted(dialect, reader):
         notes.append(dialect.caution)
+    other = other_architecture(reader.metadata)
+    if other is not None:
+        notes.append(
+            f"The file config.json beside the weights says {other[:80]!r}, which is no EfficientNet; the names and "
+            "shapes of the tensors are those of one. If the file belongs to these weights, their network is another "
+            "one, and what is read here is wrong."
+        )
     variant, own = VARIANTS[spec.name], dialect.meaning(spec.name)
     relatives = (dialect.meaning(name) for name, row in VARIANTS.items() if row.family is spec.family)
     norms = {(row.epsilon, row.decay) for row in relatives if row is not None}

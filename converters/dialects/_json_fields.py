@@ -64,3 +64,12 @@ def whole_numbers(value: object) -> list[int] | None:
     items = cast("list[object]", value)
     found = [item for item in items if type(item) is int and item >= 0]
     return found if len(found) == len(items) else None
+
+
+def other_architecture(texts: Mapping[str, str]) -> str | None:
+    """What `config.json` calls a network that is no EfficientNet, in the words of timm or of transformers."""
+    document = fields_of(texts.get("config.json")) or {}
+    listed = document.get("architectures")
+    names = [document.get("architecture"), *(cast("list[object]", listed) if isinstance(listed, list) else ())]
+    said = [name for name in (*names, document.get("model_type")) if isinstance(name, str) and name]
+    return None if not said or any("efficientnet" in name.lower() for name in said) else said[0]

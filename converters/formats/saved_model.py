@@ -29,7 +29,8 @@ class SavedModelReader(TensorBundleReader):
         super().__init__(path, scratch_folder=scratch_folder, files=_files(path))
         self.notes = (
             *self.notes,
-            "Only the variables of the SavedModel are read, not its functions, which may prepare images too.",
+            "Only the variables of the SavedModel are read, not its functions: whether these prepare images, or have "
+            "other activations or outputs than the network named here, is not known.",
         )
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from effnet.comparison import diff
     from effnet.conversion import convert
     from effnet.digests import digest
+    from effnet.exports.options import ExportOptions
+    from effnet.exports.run import export
     from effnet.fetching import fetch
     from effnet.folding import folding_agreement
     from effnet.information import info
@@ -38,6 +40,7 @@ __all__ = [
     "Adaptation",
     "EffnetError",
     "Ema",
+    "ExportOptions",
     "Network",
     "Processes",
     "RandomInput",
@@ -48,6 +51,7 @@ __all__ = [
     "diff",
     "digest",
     "exact_parity",
+    "export",
     "fetch",
     "folding_agreement",
     "info",
@@ -68,6 +72,7 @@ _MODULES = {
     "Adaptation": "converters",
     "EffnetError": "effnet_core",
     "Ema": "converters",
+    "ExportOptions": "effnet.exports.options",
     "Network": "effnet.backends",
     "Processes": "effnet.parity_engine.pair",
     "RandomInput": "effnet.parity_engine.run",
@@ -77,6 +82,7 @@ _MODULES = {
     "diff": "effnet.comparison",
     "digest": "effnet.digests",
     "exact_parity": "effnet.parity_engine.exact",
+    "export": "effnet.exports.run",
     "fetch": "effnet.fetching",
     "folding_agreement": "effnet.folding",
     "info": "effnet.information",

@@ -51,3 +51,7 @@ class InexactNetwork(EffnetError):
 
 class UnusableModel(EffnetError):
     """A model cannot be copied, converted to a precision, or run as a comparison needs it."""
+
+
+class WrongExport(EffnetError):
+    """An export gives other results than the network that it was made from."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,13 +25,25 @@ from effnet.choices import Backend
 from effnet.frameworks import import_frameworks
 from effnet_core import to_json
 
+NO_TEXTS: Mapping[str, str] = MappingProxyType({})
+"""Nothing that travels along."""
 
-def write_keras_archive(network: Network, target: Path, *, dtype: str | None, overwrite: bool, sync: bool) -> int:
+
+def write_keras_archive(
+    network: Network,
+    target: Path,
+    *,
+    dtype: str | None,
+    overwrite: bool,
+    sync: bool,
+    texts: Mapping[str, str] = NO_TEXTS,
+) -> int:
     """Build the Keras model, save it, load it again and compare every variable bit for bit; then give it its name.
 
-    `dtype` is the type of the variables, float32 unless given; `sync` waits for the disk. Gives the bytes of the
-    variables. Raises `OutputError` when the target exists and is not to be overwritten, the disk refuses, or a
-    variable differs.
+    `dtype` is the type of the variables, float32 unless given; `sync` waits for the disk; `texts` are entries of the
+    archive beside Keras' own. Gives the bytes of the variables.
+
+    Raises `OutputError` when the target exists and is not to be overwritten, the disk refuses, or a variable differs.
     """
     check_output(target, overwrite=overwrite)
     if target.is_symlink():
@@ -42,7 +56,8 @@ def write_keras_archive(network: Network, target: Path, *, dtype: str | None, ov
         staged = Path(folder) / target.name
         model.save(staged)
         with zipfile.ZipFile(staged, "a") as archive:
-            archive.writestr(SPEC_ENTRY, to_json(network.spec))
+            for name, text in {**texts, SPEC_ENTRY: to_json(network.spec)}.items():
+                archive.writestr(name, text)
         _compare(model, import_module("keras").models.load_model(staged, compile=False), target)
         if sync:
             with staged.open("rb") as file:

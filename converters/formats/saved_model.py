@@ -6,12 +6,14 @@ Only the latter is read. Source: tensorflow/python/saved_model/README.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from converters.errors import UnsupportedFile
 from converters.formats._bundle.files import INDEX_SUFFIX, BundleFiles, PlainFiles, sibling
 from converters.formats._bundle.folder import is_file
 from converters.formats._bundle.reader import TensorBundleReader
+from converters.formats._bundle.sidecar import SUFFIX, write_sidecar
 
 FORMAT = "saved-model"
 _VARIABLES = Path("variables") / "variables"
@@ -32,6 +34,13 @@ class SavedModelReader(TensorBundleReader):
             "Only the variables of the SavedModel are read, not its functions: whether these prepare images, or have "
             "other activations or outputs than the network named here, is not known.",
         )
+
+
+def add_metadata(folder: Path, metadata: Mapping[str, str]) -> None:
+    """Put texts beside the variables of a SavedModel, which TensorFlow ignores and `SavedModelReader` gives back."""
+    prefix = folder / _VARIABLES
+    index = sibling(prefix, INDEX_SUFFIX).read_bytes()
+    sibling(prefix, SUFFIX).write_bytes(write_sidecar(metadata, index=index))
 
 
 def _files(path: Path) -> BundleFiles | None:

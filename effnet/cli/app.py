@@ -17,6 +17,7 @@ _COMMANDS = {
     "list": "list_variants",
     "fetch": "fetch",
     "predict": "predict",
+    "export": "export",
     "parity": "parity",
     "diff": "diff",
     "verify": "verify",

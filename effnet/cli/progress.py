@@ -19,3 +19,17 @@ def byte_progress(title: str, *, visible: bool = True) -> Generator[Callable[[in
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def spinner(title: str, *, visible: bool = True) -> Generator[None]:
+    """A moving sign for work whose end is not known."""
+    import sys
+
+    if not visible or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(title):
+        yield

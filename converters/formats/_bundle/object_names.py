@@ -32,6 +32,7 @@ _NOT_OF_A_NETWORK = (
     (re.compile(r"(?:^|/)_loss_tracker/"), "a number of a metric"),
 )
 _RANDOM_STATE = re.compile(r"(?:^|/)seed_generator(?:_\d+)?/seed_generator_state$")
+_ESCAPED = re.compile(r"\.\.|\.S")
 _MAX_NAME = 1024
 
 
@@ -46,6 +47,29 @@ class NamedIndex:
 def are_numbered(keys: Iterable[str]) -> bool:
     """Whether keys number layers or variables in place of naming them."""
     return any(key.endswith(VALUE_SUFFIX) and _NUMBERED.search(key) for key in keys)
+
+
+def unescaped(index: BundleIndex) -> BundleIndex:
+    """The index with the names that dictionaries of variables had, where a key holds characters that are escaped.
+
+    A dictionary `weights` with `stem.conv.kernel` is saved as `weights/stem..conv..kernel/.ATTRIBUTES/VARIABLE_VALUE`.
+    Source: tensorflow/python/trackable/trackable_utils.py, escape_local_name.
+    """
+    names = {key: _unescaped(key) for key in index.tensors if key.endswith(VALUE_SUFFIX) and _ESCAPED.search(key)}
+    if not names or len({*names.values(), *index.tensors, *index.skipped}) < len(names) + len(index.tensors) + len(
+        index.skipped
+    ):
+        return index
+    return replace(
+        index,
+        tensors={names.get(key, key): replace(info, name=names.get(key, key)) for key, info in index.tensors.items()},
+        parts={names.get(key, key): parts for key, parts in index.parts.items()},
+    )
+
+
+def _unescaped(key: str) -> str:
+    local = key.removesuffix(VALUE_SUFFIX).removesuffix("/")
+    return _ESCAPED.sub(lambda match: "." if match[0] == ".." else "/", local)
 
 
 def with_names(index: BundleIndex, graph: ObjectGraph) -> NamedIndex:

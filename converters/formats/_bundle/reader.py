@@ -89,9 +89,10 @@ class TensorBundleReader(Reader):
             return ()
         # Most checkpoints have none.
         from converters.formats._bundle.object_graph import read_object_graph  # noqa: PLC0415 - of few files
-        from converters.formats._bundle.object_names import are_numbered, with_names  # noqa: PLC0415 - as above
+        from converters.formats._bundle.object_names import are_numbered, unescaped, with_names  # noqa: PLC0415 - as above
 
         if not are_numbered(self._index.tensors):
+            self._index = unescaped(self._index)
             return ()
         if (texts := self.read_strings(GRAPH_KEY)) and len(texts) == 1:
             try:

@@ -11,6 +11,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,16 @@ FAMILIES = {
 
 def names_variant(dialect: Dialect, variant: str) -> bool:
     """Whether the dialect has a name for every tensor of the variant."""
+    return variant in _named(dialect.name)
+
+
+@cache
+def _named(dialect: str) -> frozenset[str]:
+    """The variants that a dialect has names for; three tables ask."""
+    return frozenset(variant for variant in VARIANTS if _has_names(DIALECTS[dialect], variant))
+
+
+def _has_names(dialect: Dialect, variant: str) -> bool:
     try:
         table(dialect, resolve(variant), scope="")
     except Unnamed:

@@ -80,7 +80,6 @@ def export(
     say(f"{name} -> {report.path}, {report.kind}, {megabytes(report.nbytes)}")
     for note in report.notes:
         say(f"  {note}")
-    say("")
     say_table(
         ("checked by", "asked", "|a - b| / largest", "rounding alone", "same first class", ""),
         [

@@ -24,6 +24,7 @@ from effnet_core.taps import MAX_LENGTH
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """What is decoded. Pillow knows more, some of which start other programs (EPS)."""
 _JPEG = b"\xff\xd8\xff"
+_NEEDS_PILLOW = "Reading images needs Pillow. Install it: pip install 'effnet[images]'."
 
 
 def decode(
@@ -35,12 +36,23 @@ def decode(
     these are decoded; `MissingFramework` without Pillow, and for a JPEG without simplejpeg.
     """
     if find_spec("PIL") is None:
-        raise MissingFramework("Reading images needs Pillow. Install it: pip install 'effnet[images]'.")
+        raise MissingFramework(_NEEDS_PILLOW)
     with _one_error(name), import_module("PIL.Image").open(io.BytesIO(data), formats=FORMATS) as image:
         _check_size(name, *image.size, pixel_limit=pixel_limit)
         if data.startswith(_JPEG) and jpeg is JpegDecoding.FAST:
             return _fast_jpeg(data, image)
         return _by_pillow(image, name)
+
+
+def check_size(data: bytes, *, pixel_limit: int = PIXEL_LIMIT, name: str = "The image") -> None:
+    """Look at the head of an image file alone, for those who decode it otherwise.
+
+    Raises as `decode` does.
+    """
+    if find_spec("PIL") is None:
+        raise MissingFramework(_NEEDS_PILLOW)
+    with _one_error(name), import_module("PIL.Image").open(io.BytesIO(data), formats=FORMATS) as image:
+        _check_size(name, *image.size, pixel_limit=pixel_limit)
 
 
 @contextmanager

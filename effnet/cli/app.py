@@ -18,6 +18,7 @@ _COMMANDS = {
     "fetch": "fetch",
     "predict": "predict",
     "export": "export",
+    "serve": "serve",
     "parity": "parity",
     "diff": "diff",
     "verify": "verify",

@@ -74,7 +74,7 @@ def contents_of(network: Network, spec: NetworkSpec, options: ExportOptions) -> 
         named=named,
         card={
             "effnet": __version__,
-            "source": network.name,
+            "source": Path(network.name).name,
             "digest": state_digest(network.state).value,
             "folded": options.fold,
             "top": options.top,

@@ -18,7 +18,7 @@ from tests.lively import images, lively_state
 SPEC = resolve("b0", width=0.13, depth=0.1, num_classes=7)
 STATE = lively_state(SPEC)
 B0 = oracle.FOLDER / "efficientnet-b0"
-COMMANDS = ("convert", "inspect", "info", "list", "fetch", "predict", "serve", "parity", "diff", "verify")
+COMMANDS = ("convert", "inspect", "info", "list", "fetch", "predict", "export", "serve", "parity", "diff", "verify")
 
 
 def run(*arguments, code=0):

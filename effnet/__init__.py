@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from converters import Adaptation, Ema, SourceOptions
     from effnet.backends import Network
+    from effnet.batch.options import BatchOptions
+    from effnet.batch.run import evaluate, predict_many
     from effnet.catalogue import list_checkpoints, list_variants
     from effnet.certificate.schema import read_certificate
     from effnet.certificate.verification import verify
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Adaptation",
+    "BatchOptions",
     "EffnetError",
     "Ema",
     "ExportOptions",
@@ -50,6 +53,7 @@ __all__ = [
     "convert",
     "diff",
     "digest",
+    "evaluate",
     "exact_parity",
     "export",
     "fetch",
@@ -62,6 +66,7 @@ __all__ = [
     "load_network",
     "parity",
     "predict",
+    "predict_many",
     "read_certificate",
     "training_parity",
     "verify",
@@ -70,6 +75,7 @@ __all__ = [
 
 _MODULES = {
     "Adaptation": "converters",
+    "BatchOptions": "effnet.batch.options",
     "EffnetError": "effnet_core",
     "Ema": "converters",
     "ExportOptions": "effnet.exports.options",
@@ -81,6 +87,7 @@ _MODULES = {
     "convert": "effnet.conversion",
     "diff": "effnet.comparison",
     "digest": "effnet.digests",
+    "evaluate": "effnet.batch.run",
     "exact_parity": "effnet.parity_engine.exact",
     "export": "effnet.exports.run",
     "fetch": "effnet.fetching",
@@ -94,6 +101,7 @@ _MODULES = {
     "parity": "effnet.parity_engine.run",
     "training_parity": "effnet.parity_engine.training",
     "predict": "effnet.prediction",
+    "predict_many": "effnet.batch.run",
     "read_certificate": "effnet.certificate.schema",
     "verify": "effnet.certificate.verification",
     "write_report": "effnet.reporting.write",

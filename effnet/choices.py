@@ -41,6 +41,15 @@ class Precision(Choice):
     FLOAT64 = "float64"
 
 
+class Engine(Choice):
+    """What carries many images to the network."""
+
+    LOCAL = "local"
+    """This process."""
+    RAY = "ray"
+    """Ray Data: workers on this machine or on a cluster."""
+
+
 class Isolation(Choice):
     """Whether networks that are compared run in processes of their own."""
 

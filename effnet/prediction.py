@@ -16,23 +16,13 @@ from converters.staging import StagedFile, check_output
 from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
 from effnet.errors import NotFiniteLogits
+from effnet.guessing import Guess, best, not_finite
 from effnet.inputs import batches, classify
-from effnet.labels import label
 from effnet.loading import load_network, usual_backend
 from effnet_core import Classifier, InvalidOption, described
 
 _BATCH = 8
 """Images that are in memory at a time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guess:
-    """One class for one image."""
-
-    index: int
-    label: str | None
-    """ImageNet's name of the class or `background`, None where the network does not have ImageNet's 1000 classes."""
-    probability: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +57,7 @@ def predict(
 ) -> Predictions:
     """Classify an image, several images, or the rows of one `.npy` of normalised input (N, H, W, C).
 
+    Everything stays in memory; `predict_many` takes folders and any number of images.
     Without `backend` the checkpoint runs in the framework that it belongs to. Raises `InputError` for inputs that
     cannot be used, `NotFiniteLogits` naming the image for which the network gives no numbers, `InvalidOption` (also for
     a network without classifier),
@@ -77,7 +68,7 @@ def predict(
     sources, precision, where = classify(inputs), Precision(dtype), Device(device)
     named = None if backend is None else Backend(backend)
     network = checkpoint if isinstance(checkpoint, Network) else load_network(checkpoint, options=options)
-    classifier = _classifier(network)
+    classifier = classifier_of(network)
     chosen = usual_backend(network) if named is None else named
     items: list[Prediction] = []
     logits: list[NDArray[Any]] = []
@@ -87,14 +78,19 @@ def predict(
             _check_finite(rows, names, batch)
             logits.append(rows)
             offset = classifier.label_offset
-            items += [_prediction(name, row, top, label_offset=offset) for name, row in zip(names, rows, strict=True)]
+            items += [
+                Prediction(name=name, top=best(row, top, label_offset=offset))
+                for name, row in zip(names, rows, strict=True)
+            ]
     return Predictions(network=network, backend=chosen, items=tuple(items), logits=np.concatenate(logits))
 
 
 def check_logits_output(target: Path, *, overwrite: bool, sources: Iterable[str | Path]) -> None:
     """Raise `OutputError` unless logits can be written as `target`: a `.npy`, and none of the files that are read."""
     if target.suffix.lower() != ".npy":
-        raise OutputError(f"{target} does not end with .npy, the format of logits. Name another output.")
+        raise OutputError(
+            f"{target} does not end with .npy, the format of logits, nor with .csv or .parquet, those of tables."
+        )
     check_output(target, overwrite=overwrite)
     for source in sources:
         if target.exists() and Path(source).exists() and target.samefile(source):
@@ -110,7 +106,7 @@ def save_logits(logits: NDArray[Any], target: Path, *, overwrite: bool) -> None:
         staged.commit()
 
 
-def _classifier(network: Network) -> Classifier:
+def classifier_of(network: Network) -> Classifier:
     """The network's classifier. Raises `InvalidOption` when it has none."""
     if network.spec.classifier is None:
         raise InvalidOption(
@@ -122,26 +118,6 @@ def _classifier(network: Network) -> Classifier:
 
 def _check_finite(logits: NDArray[Any], names: Sequence[str], batch: NDArray[Any]) -> None:
     for name, row, image in zip(names, logits, batch, strict=True):
-        bad = int(np.count_nonzero(~np.isfinite(row)))
-        if bad:
-            raise NotFiniteLogits(
-                f"{name}: {bad} of {len(row)} logits are NaN or infinite in {row.dtype}; expected finite numbers. The "
-                f"largest absolute value of the input is {np.abs(image).max():g}; normalised images stay within about "
-                "3. `effnet inspect` counts NaN and Inf in the weights."
-            )
-
-
-def _prediction(name: str, logits: NDArray[Any], top: int, *, label_offset: int) -> Prediction:
-    wide = logits.astype(np.float64)
-    exponentials = np.exp(wide - wide.max())
-    probabilities = exponentials / exponentials.sum()
-    order = np.argsort(-probabilities, kind="stable")[:top]
-    guesses = [
-        Guess(
-            index=int(index),
-            label=label(int(index), num_classes=len(wide), label_offset=label_offset),
-            probability=float(probabilities[index]),
-        )
-        for index in order
-    ]
-    return Prediction(name=name, top=tuple(guesses))
+        problem = not_finite(row, image)
+        if problem is not None:
+            raise NotFiniteLogits(f"{name}: {problem}")

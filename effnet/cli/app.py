@@ -17,6 +17,7 @@ _COMMANDS = {
     "list": "list_variants",
     "fetch": "fetch",
     "predict": "predict",
+    "evaluate": "evaluate",
     "export": "export",
     "serve": "serve",
     "parity": "parity",

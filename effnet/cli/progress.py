@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -33,3 +34,27 @@ def spinner(title: str, *, visible: bool = True) -> Generator[None]:
 
     with Console(stderr=True).status(title):
         yield
+
+
+@contextmanager
+def image_progress(title: str, *, visible: bool = True) -> Generator[Callable[[int, int], None] | None]:
+    """A bar to be told the images done and the images in all, with images a second and the time that is left."""
+    import sys
+
+    if not visible or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Images a second."""
+
+        def render(self, task: Any) -> Text:
+            return Text("" if task.speed is None else f"{task.speed:.1f} images/s", style="progress.data.speed")
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

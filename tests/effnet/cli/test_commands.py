@@ -18,7 +18,20 @@ from tests.lively import images, lively_state
 SPEC = resolve("b0", width=0.13, depth=0.1, num_classes=7)
 STATE = lively_state(SPEC)
 B0 = oracle.FOLDER / "efficientnet-b0"
-COMMANDS = ("convert", "inspect", "info", "list", "fetch", "predict", "export", "serve", "parity", "diff", "verify")
+COMMANDS = (
+    "convert",
+    "inspect",
+    "info",
+    "list",
+    "fetch",
+    "predict",
+    "evaluate",
+    "export",
+    "serve",
+    "parity",
+    "diff",
+    "verify",
+)
 
 
 def run(*arguments, code=0):
@@ -53,7 +66,7 @@ def test_help_has_an_example(command):
     assert "\\b" not in text
 
 
-@pytest.mark.parametrize("command", ["convert", "inspect", "info", "predict", "parity", "diff"])
+@pytest.mark.parametrize("command", ["convert", "inspect", "info", "predict", "evaluate", "parity", "diff"])
 def test_the_source_options_are_the_same_everywhere(command):
     text = run(command, "--help").stdout
     for option in ("format", "from", "arch", "width", "depth", "num-classes", "recipe", "ema", "spec"):

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
-_COMMAND = re.compile(r"effnet (convert|inspect|info|list|predict|serve|parity|verify)\b([^`#\n]*)")
+_COMMAND = re.compile(r"effnet (convert|inspect|info|list|predict|evaluate|serve|parity|verify)\b([^`#\n]*)")
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
 
 

@@ -1,9 +1,15 @@
-"""Input files: what is none is refused before it is opened, because a pipe that nobody writes to is waited for."""
+"""Input files: what is none is refused before it is opened, because a pipe that nobody writes to is waited for.
+
+And no output takes the place of one.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
+
+from converters import OutputError
 
 
 def check_regular(path: Path) -> None:
@@ -11,3 +17,12 @@ def check_regular(path: Path) -> None:
     mode = path.stat().st_mode
     if not S_ISREG(mode):
         raise OSError("it is a folder" if S_ISDIR(mode) else "it is a pipe, a device or a socket, not a file")
+
+
+def check_no_input(target: Path, inputs: Iterable[str | Path]) -> None:
+    """Raise `OutputError` when `target` is one of the files that are read, by whatever name or link."""
+    if not target.exists():
+        return
+    for one in inputs:
+        if Path(one).exists() and target.samefile(one):
+            raise OutputError(f"{target} is an input of the same command. Name another output.")

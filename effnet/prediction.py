@@ -16,6 +16,7 @@ from converters.staging import StagedFile, check_output
 from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
 from effnet.errors import NotFiniteLogits
+from effnet.files import check_no_input
 from effnet.guessing import Guess, best, not_finite
 from effnet.inputs import batches, classify
 from effnet.loading import load_network, usual_backend
@@ -92,9 +93,7 @@ def check_logits_output(target: Path, *, overwrite: bool, sources: Iterable[str 
             f"{target} does not end with .npy, the format of logits, nor with .csv or .parquet, those of tables."
         )
     check_output(target, overwrite=overwrite)
-    for source in sources:
-        if target.exists() and Path(source).exists() and target.samefile(source):
-            raise OutputError(f"{target} is an input of the same command. Name another output.")
+    check_no_input(target, sources)
 
 
 def save_logits(logits: NDArray[Any], target: Path, *, overwrite: bool) -> None:

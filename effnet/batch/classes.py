@@ -29,10 +29,10 @@ class Classes:
 def match(words: Sequence[str], classifier: Classifier, *, file: Path | None = None) -> Classes:
     """The class of every word.
 
-    `file` holds one word a line in the order of the classes. Without it, words that are all numbers are numbers of
-    classes from 0; those that all name one of ImageNet's classes, where the network has these, are those; and as many
-    other words as the network has classes are these, sorted. The background class of official networks is not
-    counted: 0 is the first class after it. Raises `InputError` for anything else.
+    `file` holds one word a line in the order of the classes. Without it, words that are all numbers, 0 among them, are
+    numbers of classes from 0; those that all name one of ImageNet's classes, where the network has these, are those;
+    and as many other words as the network has classes are these, sorted. The background class of official networks is
+    not counted: 0 is the first class after it. Raises `InputError` for anything else.
     """
     offset = classifier.label_offset
     count = classifier.num_classes - offset
@@ -97,6 +97,11 @@ def _numbered(words: Sequence[str], count: int) -> tuple[dict[str, int], str]:
     repeated = [word for word, number in found.items() if list(found.values()).count(number) > 1]
     if repeated:
         raise InputError(f"{_some(repeated)} are the same numbers; expected one name for each class.")
+    if 0 not in found.values():
+        raise InputError(
+            f"{_some(words)} are numbers without 0: nothing says whether the network's {count} classes count from 0 or "
+            f"from 1. Name all in order, one a line, in a file: --classes FILE (0 to {count - 1}, or 1 to {count})."
+        )
     return found, "Classes are numbers, from 0."
 
 

@@ -43,6 +43,10 @@ class Listing(Protocol):
         """The images."""
         ...
 
+    def files(self) -> Iterator[str]:
+        """What is read and could be taken for a table by its name: all but the images in folders."""
+        ...
+
     def groups(self) -> tuple[str, ...]:
         """Everything that stands for a class, sorted; empty where nothing does."""
         ...
@@ -76,6 +80,10 @@ class Images:
             else:
                 yield Item(path=str(path))
 
+    def files(self) -> Iterator[str]:
+        """The files that are named."""
+        return (str(path) for path in self._paths if not path.is_dir())
+
     def groups(self) -> tuple[str, ...]:
         """Nothing: these images have no classes."""
         return ()
@@ -99,6 +107,10 @@ class Tree:
                     f"{entry.path} lies in no folder of a class; expected a folder for each class in {self._root}, or "
                     "a table of labels (--labels FILE.csv)."
                 )
+
+    def files(self) -> Iterator[str]:
+        """None: all images lie in folders."""
+        return iter(())
 
     def groups(self) -> tuple[str, ...]:
         """The names of the folders, also of empty ones."""
@@ -135,6 +147,11 @@ class Table:
                     yield Item(path=str(self._root / path), group=group.strip())
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{self._table} cannot be read as a CSV file in UTF-8: {error}.") from None
+
+    def files(self) -> Iterator[str]:
+        """The table, and the files of its rows whose names are not those of images."""
+        yield str(self._table)
+        yield from (item.path for item in self.items() if not _is_image(item.path))
 
     def groups(self) -> tuple[str, ...]:
         """The classes that occur."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 from converters import SourceOptions
@@ -23,6 +24,7 @@ from effnet.batch.rows_of_run import Progress, Run
 from effnet.batch.tables import table_format
 from effnet.batch.tally import Tally
 from effnet.choices import Engine
+from effnet.files import check_no_input
 from effnet.loading import load_network
 from effnet.prediction import classifier_of
 from effnet_core import InvalidOption, to_json
@@ -49,11 +51,12 @@ def predict_many(
     `OUTPUT.partial`, from where `resume` goes on. `each` is called with every row of this run as a dictionary.
 
     Raises `InputError` where there is no image, and for one that cannot be read where `how.strict` is set;
-    `OutputError` for an output that cannot be written; what `BatchOptions`, `load_network` and
-    `effnet.backends.runner` raise.
+    `OutputError` for an output that cannot be written or is one of the files that are read; what `BatchOptions`,
+    `load_network` and `effnet.backends.runner` raise.
     """
-    job = _Job(checkpoint, options, how, output, resume=resume, overwrite=overwrite)
-    return job.run(Images(inputs), labelled=False, classes=None, each=each, progress=progress)
+    listing = Images(inputs)
+    job = _Job(checkpoint, options, how, output, inputs=listing.files(), resume=resume, overwrite=overwrite)
+    return job.run(listing, labelled=False, classes=None, each=each, progress=progress)
 
 
 def evaluate(
@@ -79,7 +82,8 @@ def evaluate(
     and what is raised, is as in `predict_many`.
     """
     listing = Tree(folder) if labels is None else Table(labels, root=folder)
-    job = _Job(checkpoint, options, how, output, resume=resume, overwrite=overwrite)
+    inputs = chain(listing.files(), [] if classes is None else [classes])
+    job = _Job(checkpoint, options, how, output, inputs=inputs, resume=resume, overwrite=overwrite)
     return job.run(
         listing, labelled=True, classes=None if classes is None else Path(classes), each=each, progress=progress
     )
@@ -95,12 +99,14 @@ class _Job:
         how: BatchOptions,
         output: str | Path | None,
         *,
+        inputs: Iterable[str | Path],
         resume: bool,
         overwrite: bool,
     ) -> None:
         self._output = None if output is None else Path(output)
         if self._output is not None:
             table_format(self._output)
+            check_no_input(self._output, inputs if isinstance(checkpoint, Network) else chain([checkpoint], inputs))
         elif resume:
             raise InvalidOption("There is no output to resume. Name the one of the interrupted run (--out).")
         self._engine = Engine(how.engine)

@@ -30,6 +30,12 @@ def test_numbers_count_from_0_and_not_the_background():
     assert "background class is not counted" in match(["0"], BACKGROUND).rule
 
 
+def test_numbers_without_0_are_what_a_file_says(file):
+    assert numbers(["1", "2"], THREE, file=file("0", "1", "2")) == [1, 2]
+    assert numbers(["1", "2"], THREE, file=file("1", "2", "3")) == [0, 1]
+    assert numbers(["0", "1", "2"], THREE) == [0, 1, 2]  # the control: 0 says it
+
+
 def test_names_of_imagenet_whole_or_a_word_of_them():
     labels = imagenet_labels()
     words = [labels[0], "goldfish", "tiger cat", "partridge"]
@@ -58,6 +64,8 @@ def test_a_file_says_the_order(file):
         (["n01440764", "n01443537"], IMAGENET, "2 names of classes .* has 1000 classes: nothing says"),
         (["rose", "daisy"], THREE, "nothing says which is which"),
         (["1", "2", "3"], THREE, "'3' are no classes of a network that has 3.*--classes"),
+        (["1", "2"], THREE, "without 0: nothing says .* 3 classes count from 0 or from 1.*0 to 2, or 1 to 3"),
+        (["999"], BACKGROUND, "without 0"),
         (["1000"], BACKGROUND, "'1000' are no classes of a network that has 1000"),
         (["1", "01"], THREE, "the same numbers"),
         (["0", "1", "rose"], THREE, "'0', '1' are numbers, and 'rose' are none"),

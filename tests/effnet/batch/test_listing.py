@@ -88,6 +88,9 @@ class Fixed:
     def items(self):
         return (Item(path=str(number)) for number in range(10))
 
+    def files(self):
+        return iter(())
+
     def groups(self):
         return ()
 

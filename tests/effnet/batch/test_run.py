@@ -192,6 +192,7 @@ def test_the_background_class_is_not_counted(tmp_path):
     pictures = tmp_path / "pictures"
     save_pictures(pictures, 8)
     tree = classes_as_the_network_sees_them(pictures, network)
+    (tree / "0").mkdir(exist_ok=True)  # says that numbers count from 0
     found = evaluate(network, tree, how=HOW)
     assert (found.top1.count, found.top1.of) == (8, 8)
     shifted = replace(network, spec=replace(spec, classifier=replace(spec.classifier, label_offset=0)))
@@ -230,6 +231,33 @@ def test_images_that_come_while_they_are_read_are_seen(folder, tmp_path):
 def test_options_that_cannot_be_are_refused(folder, options, message):
     with pytest.raises(InvalidOption, match=message):
         predict_many(NETWORK, folder, how=BatchOptions(**({"backend": "torch"} | options)))
+
+
+@pytest.mark.parametrize("output", ["labels.csv", "hard.csv", "classes.csv", "network.csv", "image.csv"])
+def test_no_input_is_overwritten(folder, tmp_path, output):
+    for name in ("classes", "network", "free"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(map(str, range(7))))
+    (tmp_path / "image.csv").write_bytes((folder / "00.png").read_bytes())
+    (tmp_path / "labels.csv").write_text(f"path,class\n{tmp_path}/image.csv,0\n00.png,1\n")
+    (tmp_path / "hard.csv").hardlink_to(tmp_path / "labels.csv")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def evaluated(network, target):
+        options = {"labels": tmp_path / "labels.csv", "classes": tmp_path / "classes.csv", "overwrite": True}
+        return evaluate(network, folder, how=HOW, output=tmp_path / target, **options)
+
+    with pytest.raises(OutputError, match=rf"{output} is an input of the same command"):
+        evaluated(tmp_path / "network.csv" if output == "network.csv" else NETWORK, output)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert evaluated(NETWORK, "free.csv").images == 2  # the control: another file is replaced
+
+
+def test_no_image_that_is_named_is_overwritten(folder, tmp_path):
+    image = tmp_path / "image.csv"
+    image.write_bytes((folder / "00.png").read_bytes())
+    with pytest.raises(OutputError, match="is an input of the same command"):
+        predict_many(NETWORK, [folder, image], how=HOW, output=image, overwrite=True)
+    assert image.read_bytes() == (folder / "00.png").read_bytes()
 
 
 def test_there_is_nothing_to_resume_without_an_output(folder):

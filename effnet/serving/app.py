@@ -29,9 +29,11 @@ def create_app(loaded: Sequence[Loaded], limits: Limits) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         models = Models(loaded, limits=limits, metrics=metrics)
-        app.include_router(RestApi(models=models, limits=limits, metrics=metrics).router())
+        rest = RestApi(models=models, limits=limits, metrics=metrics)
+        app.include_router(rest.router())
         app.include_router(Pages(models=models, metrics=metrics).router())
         yield
+        rest.close()
         await models.close()
 
     app = FastAPI(title="effnet", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)

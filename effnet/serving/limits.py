@@ -26,6 +26,8 @@ class Limits:
     """Open connections. Beyond: 503."""
     body: int = 32 * MEGABYTE
     """Bytes of one request. Beyond: 413."""
+    lists: int = 4 * MEGABYTE
+    """Lists and objects in the JSON of one request; an image that is sent as numbers has one for each pixel. 400."""
     bodies: int = 256 * MEGABYTE
     """Bytes of all requests that are in memory. Beyond: 503."""
     read_timeout: float = 30.0

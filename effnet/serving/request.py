@@ -20,10 +20,9 @@ from pydantic_core import from_json
 
 from effnet.serving.errors import Refused
 from effnet.serving.limits import Limits
+from effnet.serving.numbers import check_count, read_numbers
 from effnet.serving.signatures import DEFAULT, Signature
 
-_LARGEST_WHOLE = 2**24 - 1
-"""Whole numbers beyond are not all float32 numbers; TensorFlow Serving refuses them too."""
 _EXAMPLE = '{"signature_name": "classify_bytes", "instances": [{"b64": "..."}]}'
 Images = Sequence[bytes] | NDArray[np.float32]
 
@@ -47,6 +46,7 @@ class Call:
 
 def parse(body: bytes | bytearray, signatures: Mapping[str, Signature], limits: Limits) -> Call:
     """The request in a body. Raises `Refused`, saying what was expected and what was found."""
+    _check_lists(body, limits)
     document = _object(body)
     name = document.get("signature_name", DEFAULT)
     if not isinstance(name, str):
@@ -62,9 +62,25 @@ def parse(body: bytes | bytearray, signatures: Mapping[str, Signature], limits: 
     if signature.takes_bytes:
         return Call(signature=name, form=form, images=_files(value, signature, limits))
     # Every key and the signature's name stand in two quotes; more of them, and there are strings elsewhere.
-    only_keys = body.count(b'"') == 2 * (len(document) + ("signature_name" in document))
-    suspicious = not only_keys or b"true" in body or b"false" in body
-    return Call(signature=name, form=form, images=_numbers(value, signature, limits, suspicious=suspicious))
+    texts = len(document) + ("signature_name" in document) + _names(document)
+    suspicious = body.count(b'"') != 2 * texts or b"true" in body or b"false" in body
+    return Call(signature=name, form=form, images=read_numbers(value, signature, limits, suspicious=suspicious))
+
+
+def _check_lists(body: bytes | bytearray, limits: Limits) -> None:
+    """Before they are made: a list takes 20 times as much memory as its brackets."""
+    count = body.count(b"[") + body.count(b"{")
+    if count > limits.lists:
+        raise Refused(
+            f"Found {count:,} lists and objects in a request; at most {limits.lists:,} are read, one for each pixel. "
+            f"Send fewer images at a time, or files: {_EXAMPLE}."
+        )
+
+
+def _names(document: dict[str, Any]) -> int:
+    """How often the input's name stands before its value."""
+    rows = document.get("instances", [document.get("inputs")])
+    return sum(isinstance(row, dict) for row in rows)
 
 
 def _object(body: bytes | bytearray) -> dict[str, Any]:
@@ -129,7 +145,7 @@ def _files(value: Any, signature: Signature, limits: Limits) -> list[bytes]:
             f'Expected {name} to be a list with {{"b64": "..."}} for each image, shape (N,), found {_kind(value)}.'
         )
     rows = cast("list[Any]", value)
-    _check_count(len(rows), limits)
+    check_count(len(rows), limits)
     return [_bytes(row, index) for index, row in enumerate(rows)]
 
 
@@ -145,59 +161,6 @@ def _bytes(value: Any, index: int) -> bytes:
         raise Refused(
             f"Image {index}: unable to base64 decode: {error}. Expected the standard alphabet (+ and /) without spaces."
         ) from None
-
-
-def _numbers(value: Any, signature: Signature, limits: Limits, *, suspicious: bool) -> NDArray[np.float32]:
-    name, channels = signature.input_name, signature.input.shape[-1]
-    expected = f"expected {name} as numbers of shape (N, height, width, {channels})"
-    # NumPy takes booleans for 1 and 0, and gives every string of an array the room of the longest.
-    if suspicious and _holds_others(value):
-        raise Refused(f"Found true, false, text or an object among the numbers; {expected}.")
-    try:
-        array = np.array(value)
-    except (ValueError, OverflowError) as error:
-        raise Refused(f"The lists do not form an array, {expected}: {_short(str(error))}") from None
-    if array.dtype.kind not in "iuf":
-        raise Refused(f"Found something else than numbers that fit a float32; {expected}.")
-    _check_shape(array.shape, channels, expected, limits)
-    if array.dtype.kind in "iu" and max(-int(array.min()), int(array.max())) > _LARGEST_WHOLE:
-        raise Refused(f"Found a whole number beyond {_LARGEST_WHOLE}, which float32 cannot hold exactly; {expected}.")
-    with np.errstate(over="ignore"):
-        numbers = array.astype(np.float32)
-    if not np.isfinite(numbers).all():
-        raise Refused(f"Found NaN, an infinite number or one beyond float32; {expected}, normalised and finite.")
-    return numbers
-
-
-def _check_shape(shape: tuple[int, ...], channels: int, expected: str, limits: Limits) -> None:
-    shown = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-    if len(shape) != 4 or shape[-1] != channels or 0 in shape[:-1]:
-        raise Refused(f"Found the shape {shown}; {expected}, none of them 0.")
-    _check_count(shape[0], limits)
-    if shape[1] * shape[2] > limits.input_pixels:
-        raise Refused(
-            f"Found images of {shape[1]} x {shape[2]} pixels; at most {limits.input_pixels:,} pixels are taken "
-            "(--max-input-pixels). Send smaller ones."
-        )
-
-
-def _check_count(count: int, limits: Limits) -> None:
-    if not 0 < count <= limits.queue:
-        raise Refused(
-            f"Found {count} images in a request; expected 1 to {limits.queue} (--queue). Send several requests."
-        )
-
-
-def _holds_others(value: Any) -> bool:
-    """Without recursion: the lists may be nested deeply."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, bool | str | dict):
-            return True
-        if isinstance(item, list):
-            waiting.extend(cast("list[Any]", item))
-    return False
 
 
 def _is_b64(value: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from effnet.serving.errors import Refused
 from effnet.serving.request import Form
 
 Row = Mapping[str, NDArray[Any]]
@@ -17,7 +18,10 @@ Row = Mapping[str, NDArray[Any]]
 
 
 def answer(rows: Sequence[Row], form: Form) -> bytes:
-    """The JSON of the outputs of all images. One output stands without its name; float32 in its shortest form."""
+    """The JSON of the outputs of all images. One output stands without its name; float32 in its shortest form.
+
+    Raises `Refused` where one of them is NaN or infinite.
+    """
     plain = [{name: values(name, row[name]) for name in sorted(row)} for row in rows]
     names = list(plain[0])
     alone = names[0] if len(names) == 1 else None
@@ -26,7 +30,13 @@ def answer(rows: Sequence[Row], form: Form) -> bytes:
     else:
         columns = {name: [row[name] for row in plain] for name in names}
         document = columns if alone is None else columns[alone]
-    return json.dumps({form.value: document}, separators=(",", ":")).encode() + b"\n"
+    try:
+        return json.dumps({form.value: document}, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    except ValueError:
+        raise Refused(
+            "The network answers these images with NaN or infinite numbers, which JSON does not have. Expected "
+            "normalised images; numbers as large as these overflow float32 inside of the network."
+        ) from None
 
 
 def values(name: str, array: NDArray[Any]) -> Any:

@@ -7,8 +7,10 @@ model_servers/http_rest_api_util.cc.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from fastapi import APIRouter, Request
@@ -20,11 +22,13 @@ from effnet.serving.limits import Limits
 from effnet.serving.metrics import Metrics
 from effnet.serving.models import Answers, Models
 from effnet.serving.reading import Bodies
-from effnet.serving.request import parse
+from effnet.serving.request import Call, parse
 from effnet.serving.response import answer
-from effnet.serving.signatures import metadata
+from effnet.serving.signatures import Signature, metadata
 
 _LARGEST_VERSION = 2**63 - 1
+_SMALL = 128 * 1024
+"""Bytes of JSON that take a few milliseconds at most, whatever they hold."""
 
 
 class RestApi:
@@ -36,6 +40,12 @@ class RestApi:
         self._metrics = metrics
         self._bodies = Bodies(limits)
         self._answering = 0
+        # One large request at a time: its lists take many times the memory of its text.
+        self._parser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="effnet-parse")
+
+    def close(self) -> None:
+        """End its thread."""
+        self._parser.shutdown()
 
     def router(self) -> APIRouter:
         """The addresses."""
@@ -59,11 +69,11 @@ class RestApi:
         try:
             with self._slot():
                 model = self._models.find(*_asked(request))
-                call = parse(body, model.signatures, self._limits)
-                note(request, model=model.found.name, signature=call.signature, images=len(call.images))
-                parsed = time.monotonic()
                 try:
-                    async with asyncio.timeout(self._limits.answer_timeout - (parsed - read)):
+                    async with asyncio.timeout(self._limits.answer_timeout):
+                        call = await self._parsed(body, model.signatures)
+                        note(request, model=model.found.name, signature=call.signature, images=len(call.images))
+                        parsed = time.monotonic()
                         answers = await model.predict(call.signature, call.images)
                 except TimeoutError:
                     raise TooLate(
@@ -76,6 +86,12 @@ class RestApi:
             self._bodies.release(body)
         timing = _timing(answers, read=read - started, parse=parsed - read)
         return Response(content, media_type="application/json", headers={"Server-Timing": timing})
+
+    async def _parsed(self, body: bytearray, signatures: Mapping[str, Signature]) -> Call:
+        if len(body) <= _SMALL:
+            return parse(body, signatures, self._limits)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._parser, _parse_large, body, signatures, self._limits)
 
     async def status(self, request: Request) -> Response:
         """GET .../NAME[/versions/N]."""
@@ -123,6 +139,15 @@ class RestApi:
         finally:
             self._answering -= 1
             self._metrics.requests_in_progress(self._answering)
+
+
+def _parse_large(body: bytearray, signatures: Mapping[str, Signature], limits: Limits) -> Call:
+    """In one thread at a time. JSON has no cycles, and looking for them takes as long as reading it."""
+    gc.disable()
+    try:
+        return parse(body, signatures, limits)
+    finally:
+        gc.enable()
 
 
 def _asked(request: Request) -> tuple[str, int | None]:

@@ -35,6 +35,7 @@ def bad_requests(count: int, photograph: bytes, *, seed: int) -> Iterator[Bad]:
         wrong_signature,
         wrong_numbers,
         wrong_array,
+        large_ragged,
         wrong_bytes,
         broken_image,
         bomb,
@@ -118,6 +119,17 @@ def wrong_array(dice: random.Random, good: bytes, photograph: bytes) -> Bad:
     wide: Any = [[[[0, 0, 0]] * 120] * 100]  # the server of the tests takes 10,000 pixels
     count: Any = [[[[0, 0, 0]]]] * dice.randrange(257, 400)
     return Bad("a wrong array", json.dumps({"inputs": dice.choice([value, value, ragged, wide, count])}).encode())
+
+
+def large_ragged(dice: random.Random, good: bytes, photograph: bytes) -> Bad:
+    """Many lists that form no array."""
+    size = dice.randrange(100_000, 300_000)
+    row = b"[" + b"[0,0,0]," * 99 + b"[0,0,0]]"
+    image = b"[" + (row + b",") * 99 + row + b"]"
+    item = dice.choice([b"[]", b"[[[0]]]", b"[[[0,0,0]]]", b"[[0,0],0]", b'{"images":[[[0,0,0]]]}', b"{}", image])
+    items = [item] * (size // len(item) + 1)
+    items[-1] = b"[[[0,0,0],[0,0]]]"
+    return Bad("a large ragged array", b'{"instances":[' + b",".join(items) + b"]}")
 
 
 def wrong_bytes(dice: random.Random, good: bytes, photograph: bytes) -> Bad:

@@ -37,6 +37,25 @@ def test_500_bad_requests(server, photographs):
     assert not [event for event in server.events() if event["event"] == "failure"]
 
 
+@pytest.mark.parametrize("item", [b"[[[0]]]", b"[" + b"[[0,0,0]]," * 99 + b"[[0]]]"])
+def test_others_are_answered_while_a_large_request_is_read(server, item):
+    body = b'{"instances":[' + (item + b",") * (3_900_000 // (len(item) + 1)) + item + b"]}"
+    with ThreadPoolExecutor(3) as clients:
+        # Several, so that some wait for the thread that reads; were it the server's own, so would everybody.
+        started = time.monotonic()
+        large = [clients.submit(server.predict, body) for _ in range(3)]
+        waits = []
+        while not all(reply.done() for reply in large):
+            asked = time.monotonic()
+            assert server.ask("GET", "/healthz").status == 200
+            waits.append(time.monotonic() - asked)
+        took = time.monotonic() - started
+    assert [reply.result().status for reply in large] == [400] * 3
+    assert len(waits) > 4
+    assert max(waits) < 0.7 * took
+    assert server.memory() < 1e9
+
+
 def sent(server, bad):
     """The reply; a server may answer before it has read everything."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -138,3 +139,43 @@ def test_one_long_text_among_many_takes_no_room():
     # NumPy would give each of the 3000 the room of the longest: 12 GB.
     with pytest.raises(Refused, match="text"):
         read({"inputs": [[["x" * 1_000_000, *"abc" * 1000]]]})
+
+
+def test_named_rows_are_read_as_fast_as_others():
+    image = np.full((3, 100, 3), 0.25).tolist()
+    limits = Limits(queue=16)
+    for form in ({"instances": [image]}, {"instances": [{"images": image}]}, {"inputs": {"images": [image]}}):
+        call = parse(json.dumps(form).encode(), SIGNATURES, limits)
+        np.testing.assert_array_equal(call.images, np.full((1, 3, 100, 3), 0.25, np.float32))
+        form["text"] = "looked through"
+        np.testing.assert_array_equal(parse(json.dumps(form).encode(), SIGNATURES, limits).images, call.images)
+
+
+@pytest.mark.parametrize("pixel", [[1, 2, True], [1, 2, "3"], [1, 2], 7, [1, 2, [3]], [[1], [2], [3]]])
+@pytest.mark.parametrize("name", [None, "images"])
+def test_one_odd_pixel_far_inside_is_found(pixel, name):
+    image = np.zeros((45, 101, 3)).tolist()  # more than is made into numbers at once
+
+    def sent():
+        return {"instances": [image if name is None else {name: image}] * 2}
+
+    limits = Limits(queue=16)
+    assert parse(json.dumps(sent()).encode(), SIGNATURES, limits).images.shape == (2, 45, 101, 3)
+    image[43][100] = pixel
+    with pytest.raises(Refused, match=r"do not form an array|text"):
+        parse(json.dumps(sent()).encode(), SIGNATURES, limits)
+
+
+def test_lists_are_counted_before_they_are_made():
+    limits = Limits(queue=16, lists=100)
+    assert len(parse(json.dumps({"inputs": [[PIXEL[0] * 96]]}).encode(), SIGNATURES, limits).images) == 1
+    with pytest.raises(Refused, match="101 lists and objects"):
+        parse(json.dumps({"inputs": [[PIXEL[0] * 97]]}).encode(), SIGNATURES, limits)
+    tracemalloc.start()
+    body = b'{"inputs": [' + b"[]," * 5_000_000 + b"[]]}"
+    before = tracemalloc.get_traced_memory()[0]
+    with pytest.raises(Refused, match="5,000,003 lists"):
+        parse(body, SIGNATURES, Limits())
+    peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    assert peak < 2 * len(body)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -25,7 +26,8 @@ VERSION = 1
 """Of the folder's contents."""
 _RUN, _LOCK = "run.json", "lock"
 _PART = "part-{:08d}.jsonl"
-_OURS = ("part-*.jsonl", "part-*.jsonl.new", "run.json", "run.json.new", "table", "lock")
+_DONE = re.compile(r"part-(\d{8,})\.jsonl")
+_OURS = re.compile(r"part-\d{8,}\.jsonl(\.new)?|run\.json(\.new)?|table|lock")
 
 
 class Journal(AbstractContextManager["Journal"]):
@@ -33,14 +35,21 @@ class Journal(AbstractContextManager["Journal"]):
 
     `identity` says what the rows depend on. Raises `OutputError` when the output exists and is not to be overwritten,
     when an unfinished run is there and neither `resume` nor `overwrite` says what to do with it, when `resume` finds
-    one of another identity, when another process is at it, or when the disk refuses.
+    one of another identity, when another process is at it, when the folder holds files of somebody else, or when the
+    disk refuses.
     """
 
     def __init__(self, target: Path, identity: Mapping[str, Value], *, resume: bool, overwrite: bool) -> None:
         self.target, self.kind = target, table_format(target)
         self.folder = partial_folder(target)
         self._identity = {"version": VERSION, **identity}
+        self._check_ours()
         goes_on = resume and bool(self.done())
+        if resume and not goes_on and not overwrite and target.exists():
+            raise OutputError(
+                f"{target} exists, and no unfinished run lies beside it: there is nothing to resume. Pass --force "
+                "(overwrite=True) without --resume to run everything again, or name another output."
+            )
         check_output(target, overwrite=overwrite or goes_on)
         self._replaces = overwrite or goes_on
         with self.disk():
@@ -90,9 +99,15 @@ class Journal(AbstractContextManager["Journal"]):
                 "--force (overwrite=True) without --resume to begin again."
             )
 
+    def _check_ours(self) -> None:
+        for path in sorted(self.folder.glob("*")):
+            if not _OURS.fullmatch(path.name):
+                raise OutputError(f"{path} is not of an unfinished run. Move it elsewhere first.")
+
     def done(self) -> frozenset[int]:
         """The parts that are complete."""
-        return frozenset(int(path.stem.removeprefix("part-")) for path in self.folder.glob("part-*.jsonl"))
+        found = (_DONE.fullmatch(path.name) for path in self.folder.glob("part-*.jsonl"))
+        return frozenset(int(name[1]) for name in found if name is not None)
 
     def save(self, number: int, rows: list[list[Value]]) -> None:
         """Keep a part, whole or not at all."""
@@ -111,7 +126,10 @@ class Journal(AbstractContextManager["Journal"]):
                     ) from None
 
     def finish(self, write: Callable[[Path], None]) -> None:
-        """Let `write` make the table, put it in its place and remove the folder."""
+        """Let `write` make the table, put it in its place and remove the folder.
+
+        What somebody else put there meanwhile stays, and the folder with it.
+        """
         table = self.folder / "table"
         with self.disk():
             write(table)
@@ -119,7 +137,7 @@ class Journal(AbstractContextManager["Journal"]):
                 os.fsync(file.fileno())
             check_output(self.target, overwrite=self._replaces)
             table.replace(self.target)
-            self._clear()
+        with suppress(OSError):  # the table is in its place, whatever becomes of the folder
             self._remove()
 
     @contextmanager
@@ -142,9 +160,7 @@ class Journal(AbstractContextManager["Journal"]):
     def _clear(self) -> None:
         """Remove the parts and the description."""
         for path in sorted(self.folder.iterdir()):
-            if not any(path.match(pattern) for pattern in _OURS):
-                raise OutputError(f"{path} is not of an unfinished run. Move it elsewhere first.")
-            if path.name != _LOCK:
+            if _OURS.fullmatch(path.name) and path.name != _LOCK:
                 path.unlink()
 
     def _remove(self) -> None:
@@ -155,7 +171,7 @@ class Journal(AbstractContextManager["Journal"]):
     def close(self) -> None:
         """Leave what is done for a later run, and nothing where nothing is."""
         if not self.done():
-            with suppress(OSError, OutputError):
+            with suppress(OSError):
                 self._remove()
         self._lock.release()
 

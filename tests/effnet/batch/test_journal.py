@@ -96,14 +96,35 @@ def test_one_process_at_a_time(target):
         pass
 
 
-def test_files_of_somebody_else_are_not_removed(target):
+@pytest.mark.parametrize("name", ["mine.txt", "part-xx.jsonl", "part-1.jsonl"])
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}])
+def test_files_of_somebody_else_are_told_before_anything_is_done(target, name, options):
+    folder = target.with_name("x.csv.partial")
+    folder.mkdir()
+    (folder / name).write_text("x")
+    with pytest.raises(OutputError, match=rf"{name} is not of an unfinished run"):
+        opened(target, **options)
+    assert [path.name for path in folder.iterdir()] == [name]
+    (folder / name).rename(folder / "part-00000000.jsonl.new")  # the control: a name of ours
+    with opened(target, **options) as journal:
+        assert journal.done() == frozenset()
+
+
+def test_files_of_somebody_else_that_come_later_stay_and_stop_nothing(target):
     with opened(target) as journal:
         journal.save(0, [["a"]])
-        other = journal.folder / "mine.txt"
-        other.write_text("x")
-    with pytest.raises(OutputError, match=r"mine\.txt is not of an unfinished run"):
-        opened(target, overwrite=True)
-    assert other.exists()
+        (journal.folder / "part-xx.jsonl").write_text("x")
+        assert journal.done() == {0}
+        journal.finish(lambda path: path.write_text("table") and None)
+    assert target.read_text() == "table"
+    assert [path.name for path in journal.folder.iterdir()] == ["part-xx.jsonl"]
+
+
+def test_a_table_without_an_unfinished_run_is_not_resumed(target):
+    target.write_text("before")
+    with pytest.raises(OutputError, match="there is nothing to resume"):
+        opened(target, resume=True)
+    assert list(target.parent.iterdir()) == [target]
 
 
 def test_a_damaged_description_is_another_run(target):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
+import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
@@ -24,6 +25,7 @@ from effnet_core.taps import MAX_LENGTH
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """What is decoded. Pillow knows more, some of which start other programs (EPS)."""
 _JPEG = b"\xff\xd8\xff"
+_PNG = b"\x89PNG\r\n\x1a\n"
 _NEEDS_PILLOW = "Reading images needs Pillow. Install it: pip install 'effnet[images]'."
 
 
@@ -39,6 +41,8 @@ def decode(
         raise MissingFramework(_NEEDS_PILLOW)
     with _one_error(name), import_module("PIL.Image").open(io.BytesIO(data), formats=FORMATS) as image:
         _check_size(name, *image.size, pixel_limit=pixel_limit)
+        if image.format == "PNG":
+            _check_end(data)
         if data.startswith(_JPEG) and jpeg is JpegDecoding.FAST:
             return _fast_jpeg(data, image)
         return _by_pillow(image, name)
@@ -81,6 +85,19 @@ def _check_size(name: str, width: int, height: int, *, pixel_limit: int) -> None
             f"{name} has {width} x {height} pixels; at most {pixel_limit:,} are decoded, and {MAX_LENGTH:,} a side. "
             "Make it smaller first."
         )
+
+
+def _check_end(data: bytes) -> None:
+    """Raise `ValueError` for a PNG without a whole last chunk: Pillow stops reading before it, libpng does not."""
+    place = len(_PNG)
+    while place < len(data):
+        end = place + 8 + int.from_bytes(data[place : place + 4])
+        if data[place + 4 : place + 8] == b"IEND":
+            if zlib.crc32(data[place + 4 : end]) == int.from_bytes(data[end : end + 4]):
+                return
+            raise ValueError("the checksum of its last chunk is wrong")
+        place = end + 4
+    raise ValueError("it is cut off before its last chunk")
 
 
 def _fast_jpeg(data: bytes, image: Any) -> NDArray[np.uint8]:

@@ -110,6 +110,25 @@ def test_broken_files_are_one_clear_error(tmp_path):
     assert count == 5
 
 
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data[:-12], "cut off before its last chunk"),
+        (lambda data: data[:-20], "cut off before its last chunk"),
+        (lambda data: data[:-1], "checksum of its last chunk"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "checksum of its last chunk"),
+    ],
+)
+def test_a_png_without_its_end_is_refused(tmp_path, damage, message):
+    whole = saved(tmp_path, flat("RGB", 7))
+    data = whole.read_bytes()
+    whole.write_bytes(data + b"more")  # the control: what follows the end is not looked at
+    load_image(whole, RULE)
+    whole.write_bytes(damage(data))
+    with pytest.raises(InputError, match=message):
+        load_image(whole, RULE)
+
+
 def test_a_missing_file_and_a_folder(tmp_path):
     for path in (tmp_path / "absent.png", tmp_path):
         with pytest.raises(InputError, match="cannot be read"):

@@ -89,7 +89,7 @@ def _read_labels(path: Path, classes: int) -> list[str | None]:
     try:
         if path.stat().st_size > _MAX_LABELS:
             raise InputError(f"{path} has more than {_MAX_LABELS:,} bytes; expected a text file with one name a line.")
-        names = path.read_text(encoding="utf-8").splitlines()
+        names = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as labels, one name a line in UTF-8: {error}.") from None
     filled = sum(bool(name.strip()) for name in names)

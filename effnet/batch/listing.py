@@ -1,12 +1,14 @@
 """Which images there are, in an order that is the same every time: named ones, folders, trees of classes, tables.
 
-A listing is walked as often as it is needed and never held whole, so that millions of images take no memory.
+A listing is walked as often as it is needed and never held whole: of a folder, and of each one above it, the names are
+held while it is walked, because they are sorted.
 """
 
 from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,6 +20,8 @@ from effnet.files import check_regular
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"})
 """What counts as an image in a folder; a file that is named is always taken."""
+_ENDINGS = 5
+"""Of files that are left out, how many are told."""
 COLUMNS = ("path", "class")
 """What a table of labels needs."""
 
@@ -39,8 +43,8 @@ class Item:
 class Listing(Protocol):
     """Files in an order of their own. Every method raises `InputError` for what cannot be listed."""
 
-    def items(self) -> Iterator[Item]:
-        """The images."""
+    def items(self, left_out: Counter[str] | None = None) -> Iterator[Item]:
+        """The images; `left_out` counts, by their endings, the files of folders that are taken for none."""
         ...
 
     def files(self) -> Iterator[str]:
@@ -59,6 +63,8 @@ class Survey:
     count: int
     digest: str
     """SHA-256 of the paths and what stands for their classes, in order."""
+    left_out: str | None
+    """Which files of folders are taken for no images, a sentence; None where all are."""
 
 
 class Images:
@@ -72,11 +78,11 @@ class Images:
             if not path.is_dir():
                 _check_file(path)
 
-    def items(self) -> Iterator[Item]:
+    def items(self, left_out: Counter[str] | None = None) -> Iterator[Item]:
         """Files as they are named, those of folders sorted by name."""
         for path in self._paths:
             if path.is_dir():
-                yield from (Item(path=found) for found in image_files(path))
+                yield from (Item(path=found) for found in image_files(path, left_out))
             else:
                 yield Item(path=str(path))
 
@@ -97,16 +103,19 @@ class Tree:
         if not self._root.is_dir():
             raise InputError(f"{root} is no folder; expected one that holds a folder for each class.")
 
-    def items(self) -> Iterator[Item]:
+    def items(self, left_out: Counter[str] | None = None) -> Iterator[Item]:
         """Class after class, sorted by name."""
         for entry in _entries(self._root):
             if _is_folder(entry):
-                yield from (Item(path=found, group=entry.name) for found in image_files(Path(entry.path)))
+                found = image_files(Path(entry.path), left_out)
+                yield from (Item(path=path, group=entry.name) for path in found)
             elif _is_image(entry.name):
                 raise InputError(
                     f"{entry.path} lies in no folder of a class; expected a folder for each class in {self._root}, or "
                     "a table of labels (--labels FILE.csv)."
                 )
+            else:
+                _leave_out(entry.name, left_out)
 
     def files(self) -> Iterator[str]:
         """None: all images lie in folders."""
@@ -129,7 +138,7 @@ class Table:
             raise InputError(f"{root} is no folder; expected the one that holds the images of {table}.")
         _check_file(self._table)
 
-    def items(self) -> Iterator[Item]:
+    def items(self, left_out: Counter[str] | None = None) -> Iterator[Item]:
         """Row after row; whether there is such a file shows when it is read."""
         try:
             with self._table.open(encoding="utf-8-sig", newline="") as file:
@@ -160,13 +169,17 @@ class Table:
 
 def survey(listing: Listing) -> Survey:
     """Count a listing and take its digest. Raises `InputError` where it is empty."""
-    hashed, count = sha256(), 0
-    for item in listing.items():
+    hashed, count, left_out = sha256(), 0, Counter[str]()
+    for item in listing.items(left_out):
         hashed.update(os.fsencode(item.path) + b"\0" + os.fsencode(item.group or "") + b"\0")
         count += 1
+    told = _told(left_out)
     if count == 0:
-        raise InputError(f"There is no image. Files that count as one in a folder end with {', '.join(_listed())}.")
-    return Survey(count=count, digest=hashed.hexdigest())
+        more = "" if told is None else f" {told}"
+        raise InputError(
+            f"There is no image. Files that count as one in a folder end with {', '.join(_listed())}.{more}"
+        )
+    return Survey(count=count, digest=hashed.hexdigest(), left_out=told)
 
 
 def chosen(listing: Listing, *, count: int, limit: int | None) -> Iterator[Item]:
@@ -189,21 +202,42 @@ def parts(items: Iterable[Item], size: int) -> Iterator[tuple[int, list[Item]]]:
         yield number, held
 
 
-def image_files(folder: Path) -> Iterator[str]:
-    """The images in a folder and in those inside it, sorted by name; hidden ones are left out, links followed."""
-    yield from _walk(folder, ())
+def image_files(folder: Path, left_out: Counter[str] | None = None) -> Iterator[str]:
+    """The images in a folder and in those inside it, sorted by name; hidden ones are left out, links followed.
+
+    `left_out` counts the endings of the other files that are not hidden.
+    """
+    yield from _walk(folder, (), left_out)
 
 
-def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+def _walk(folder: Path, above: tuple[tuple[int, int], ...], left_out: Counter[str] | None) -> Iterator[str]:
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
     if here in above:
         raise InputError(f"{folder} is a link to a folder that it lies in. Remove it, or name the folders one by one.")
     for entry in _entries(folder):
         if _is_folder(entry):
-            yield from _walk(Path(entry.path), (*above, here))
+            yield from _walk(Path(entry.path), (*above, here), left_out)
         elif _is_image(entry.name):
             yield entry.path
+        else:
+            _leave_out(entry.name, left_out)
+
+
+def _leave_out(name: str, left_out: Counter[str] | None) -> None:
+    if left_out is not None:
+        left_out[Path(name).suffix.lower()] += 1
+
+
+def _told(left_out: Counter[str]) -> str | None:
+    if not left_out:
+        return None
+    common = left_out.most_common(_ENDINGS)
+    shown = [f"{times:,} {ascii(ending)[1:-1] or 'without an ending'}" for ending, times in common]
+    others = left_out.total() - sum(times for _, times in common)
+    return (
+        f"Left out as no images, by their endings: {', '.join([*shown, *([f'{others:,} others'] if others else [])])}."
+    )
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

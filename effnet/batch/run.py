@@ -12,6 +12,7 @@ from pathlib import Path
 
 from converters import SourceOptions
 from converters.digests import state_digest
+from effnet import __version__
 from effnet.backends import Network
 from effnet.batch.agreement import measure_rounding, sides
 from effnet.batch.classes import match
@@ -130,6 +131,7 @@ class _Job:
             numbers = found.numbers
             notes.append(found.rule)
         surveyed = survey(listing)
+        notes += [] if surveyed.left_out is None else [surveyed.left_out]
         plan, same_function = _with_rounding(plan)
         run = Run(
             plan=plan,
@@ -182,6 +184,7 @@ def _identity(plan: Plan, how: BatchOptions, surveyed: Survey, numbers: Mapping[
     """What the rows depend on; the engine is not of it."""
     words = None if numbers is None else sha256(json.dumps(sorted(numbers.items())).encode()).hexdigest()
     return {
+        "effnet": __version__,
         "weights": state_digest(plan.network.state).value,
         "definition": sha256(to_json(plan.network.spec).encode()).hexdigest(),
         "backend": plan.backend.value,

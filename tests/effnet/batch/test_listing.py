@@ -84,8 +84,21 @@ def test_the_digest_is_of_paths_classes_and_order(tmp_path):
     assert len(set(digests)) == 3
 
 
+def test_what_is_left_out_of_folders_is_told_by_its_ending(tmp_path):
+    touch(*(tmp_path / "a" / name for name in ("x.png", "y.jfif", "z.JFIF", "deep/x.avif", "notes", ".hidden.avif")))
+    told = "Left out as no images, by their endings: 2 .jfif, 1 .avif, 1 without an ending."
+    assert survey(Images(tmp_path)).left_out == told
+    touch(tmp_path / "readme.md")
+    assert survey(Tree(tmp_path)).left_out == told.replace("ending.", "ending, 1 .md.")
+    touch(tmp_path / "b/x.png")
+    assert survey(Images(tmp_path / "b")).left_out is None  # the control
+    touch(*(tmp_path / "c" / f"x.{number}" for number in range(7)))
+    with pytest.raises(InputError, match=r"There is no image.* 1 \.4, 2 others\."):
+        survey(Images(tmp_path / "c"))
+
+
 class Fixed:
-    def items(self):
+    def items(self, left_out=None):
         return (Item(path=str(number)) for number in range(10))
 
     def files(self):

@@ -109,7 +109,7 @@ def test_a_killed_process_leaves_no_table_and_can_go_on(folder, whole, tmp_path)
     assert target.read_bytes() == whole
 
 
-def test_what_the_rows_depend_on_must_be_the_same_to_go_on(folder, tmp_path):
+def test_what_the_rows_depend_on_must_be_the_same_to_go_on(folder, tmp_path, monkeypatch):
     target = tmp_path / "x.csv"
 
     def fail(done, total):
@@ -127,6 +127,11 @@ def test_what_the_rows_depend_on_must_be_the_same_to_go_on(folder, tmp_path):
     ):
         with pytest.raises(OutputError, match="another kind"):
             predict_many(changed, images, how=how, output=target, resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("effnet.batch.run.__version__", "0.0.1")
+        with pytest.raises(OutputError, match=r"another kind: effnet was .* and is '0\.0\.1'"):
+            predict_many(NETWORK, folder, how=HOW, output=target, resume=True)
+    assert predict_many(NETWORK, folder, how=HOW, output=target, resume=True).taken_over == 16  # the control
 
 
 def test_a_broken_image_has_a_row_with_the_reason(folder, tmp_path):

@@ -112,6 +112,7 @@ def parity(
     from effnet.parity_engine.pair import Processes
 
     _check_training(train, training_recipe, exact=exact)
+    limits = Limits(float64=float64_limit, float32=float32_limit)
     if report_path is not None:
         from effnet.reporting.write import check_report
 
@@ -159,7 +160,7 @@ def parity(
         b_backend=b_backend,
         inputs=given,
         device=device,
-        limits=Limits(float64=float64_limit, float32=float32_limit),
+        limits=limits,
         isolation=isolate,
         a_python=a_python,
         b_python=b_python,

@@ -7,6 +7,7 @@ take the two apart in float64, where everything beyond is a difference of meanin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from effnet_core import InvalidOption
 
 Array = NDArray[Any]
 SAME_IMAGES = 1e-6
@@ -33,11 +36,23 @@ ROUNDOFF32, ROUNDOFF64 = 2.0**-24, 2.0**-53
 class Limits:
     """The largest |a - b| of a layer that still counts as agreement, as a part of the layer's largest value.
 
-    None: as far as rounding explains it (`explained`).
+    None: as far as rounding explains it (`explained`). Raises `InvalidOption` for what is no finite number from 0 on.
     """
 
     float64: float | None = None
     float32: float | None = None
+
+    def __post_init__(self) -> None:
+        for precision, limit in (("float64", self.float64), ("float32", self.float32)):
+            if limit is not None:
+                check_limit(limit, f"The limit in {precision}")
+
+
+def check_limit(value: Any, what: str) -> None:
+    """Raise `InvalidOption` unless `value` can be a limit: nothing exceeds NaN or infinity, or is below 0."""
+    number = isinstance(value, int | float | np.floating) and not isinstance(value, bool)
+    if not number or not 0 <= value < math.inf:
+        raise InvalidOption(f"{what} is {value!r}; expected a finite number from 0 on, such as 1e-5.")
 
 
 @dataclass(frozen=True, kw_only=True)

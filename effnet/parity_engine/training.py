@@ -14,6 +14,7 @@ from effnet.choices import Backend, Device
 from effnet.errors import InputError
 from effnet.frameworks import check_trainable, import_frameworks
 from effnet.parity_engine.causes import Cause
+from effnet.parity_engine.compare import check_limit
 from effnet.parity_engine.pair import Processes, workers
 from effnet.parity_engine.race import Competitor, Race
 from effnet.parity_engine.run import Given, RandomInput, Side, chosen_backends, given_input, opened, side
@@ -94,9 +95,10 @@ def training_parity(  # noqa: PLR0913  # each is a choice of its own
     a one is trained in this process alone. `processes` says whether each has one of its own, as in `effnet.parity`.
 
     The verdict is that of float64; float32 is measured beside it. Raises what `effnet.parity` raises, `InvalidOption`
-    for an unknown recipe, and `InputError` for labels or steps that cannot be.
+    for an unknown recipe or a limit that is no finite number, and `InputError` for labels or steps that cannot be.
     """
     where = Device(device)
+    check_limit(limit, "The limit")
     if steps < 1:
         raise InputError(f"{steps} steps are asked for; expected at least 1.")
     network_a, network_b = opened(a, a_options), opened(b, b_options)

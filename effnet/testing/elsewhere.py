@@ -69,14 +69,18 @@ class ElsewhereSide:
             "precisions": [precision.value for precision in precisions],
             "device": device.value,
         }
-        _, groups = ask(self._worker, values, {"input": {"input": inputs}})
+        layout, groups = ask(self._worker, values, {"input": {"input": inputs}})
         return {
-            precision: Recorded(values=groups[f"{precision}-values"], outputs=groups[f"{precision}-outputs"])
+            precision: Recorded(
+                values=groups[f"{precision}-values"],
+                outputs=groups[f"{precision}-outputs"],
+                layout=Layout(layout),
+            )
             for precision in precisions
         }
 
 
-def answer(values: Mapping[str, Any], groups: Groups) -> tuple[None, Groups]:
+def answer(values: Mapping[str, Any], groups: Groups) -> tuple[str, Groups]:
     """Make and run the model: the worker's part."""
     model = _factory(*values["factory"])(**values["arguments"])
     side = side_of(model, None if values["layout"] is None else Layout(values["layout"]))
@@ -87,7 +91,8 @@ def answer(values: Mapping[str, Any], groups: Groups) -> tuple[None, Groups]:
         device=Device(values["device"]),
     )
     values_of = {f"{precision}-values": recorded.values for precision, recorded in found.items()}
-    return None, values_of | {f"{precision}-outputs": recorded.outputs for precision, recorded in found.items()}
+    layout = next(recorded.layout for recorded in found.values())
+    return layout.value, values_of | {f"{precision}-outputs": recorded.outputs for precision, recorded in found.items()}
 
 
 def _factory(module: str, function: str) -> Callable[..., Any]:

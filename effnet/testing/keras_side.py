@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import Any, cast
 
 from effnet.backends import device_of
 from effnet.choices import Backend, Device, Layout, Precision
 from effnet.errors import UnusableModel
+from effnet.testing.faithful import PART, check_faithful
 from effnet.testing.sides import (
     Array,
     Recorded,
@@ -19,10 +20,16 @@ from effnet.testing.sides import (
     named_outputs,
     same_random_numbers,
     to_model,
+    whole_numbers,
 )
 
 _BACKENDS = {"tensorflow": Backend.TF, "torch": Backend.TORCH}
 _DEVICES = {Device.CPU: "cpu:0", Device.CUDA: "gpu:0"}
+_ADVICE = (
+    "The comparison runs copies of the model, made from its configuration (get_config), so that it never changes it. "
+    "Layers of your own need a get_config that says everything they compute with; attributes and functions that are "
+    "set after a layer is made are not copied: make them arguments of a layer."
+)
 
 
 class KerasSide:
@@ -54,7 +61,9 @@ class KerasSide:
     def run(
         self, inputs: Array, names: Sequence[str], *, precisions: Sequence[Precision], device: Device
     ) -> dict[Precision, Recorded]:
-        """As `Side.run`. The copies are made from the model's configuration."""
+        """As `Side.run`. Copies are made from the model's configuration; the model itself runs once, to check them."""
+        if not self._model.built:
+            raise UnusableModel(f"{self.title} has no weights yet; expected a built model. Call it once on its input.")
         if self._backend not in _BACKENDS:
             raise UnusableModel(
                 f"Keras runs on {self._backend!r} here; expected one of {', '.join(_BACKENDS)}. Set "
@@ -67,9 +76,40 @@ class KerasSide:
                 with _usual_type(precision):
                     model = self._copied(inputs, precision)
                     found[precision] = self._recorded(model, inputs, names, precision)
-            return found
+        with device_of(_BACKENDS[self._backend], device), self._own_device(device), same_random_numbers():
+            self._check_copies(inputs, found)
+        return found
 
-    def _copied(self, inputs: Array, precision: Precision) -> Any:
+    def _check_copies(self, inputs: Array, found: Mapping[Precision, Recorded]) -> None:
+        saving: Any = import_module("keras").saving
+        config = saving.serialize_keras_object(self._model)
+        same = next((precision for precision in found if _in_precision(config, precision) == config), None)
+        types = {str(layer.compute_dtype) for layer in self._model._flatten_layers()}
+        part, precision = (inputs[:PART], Precision.FLOAT32) if same is None else (inputs, same)
+        given = to_model(part, self._layout, Precision.FLOAT64 if types == {"float64"} else precision)
+        with _as_it_was(self._model):
+            own = self._run_as_it_is(self._model, given)
+        made = found[same].outputs if same is not None else self._run_as_it_is(self._copied(part, None), given)
+        check_faithful(self.title, own, made, types=types, advice=_ADVICE)
+
+    def _own_device(self, device: Device) -> AbstractContextManager[Any]:
+        keras: Any = import_module("keras")
+        weights: list[Any] = self._model.weights
+        if self._backend != "torch" or not weights:  # TensorFlow takes weights to where it computes
+            return keras.device(_DEVICES[device])
+        return keras.device(_DEVICES[Device.CUDA if weights[0].value.is_cuda else Device.CPU])
+
+    def _run_as_it_is(self, model: Any, given: Array) -> dict[str, Array]:
+        try:
+            result = model(given, training=False)
+        except Exception as error:
+            raise UnusableModel(
+                f"{self.title} cannot be run as it is, to check that its copy computes the same: {first_line(error)}."
+            ) from error
+        return {name: self._array(value) for name, value in named_outputs(result).items()}
+
+    def _copied(self, inputs: Array, precision: Precision | None) -> Any:
+        """A copy in another type; None: in the model's own."""
         saving: Any = import_module("keras").saving
         try:
             config = saving.serialize_keras_object(self._model)
@@ -77,20 +117,22 @@ class KerasSide:
             layers: list[Any] = self._model._flatten_layers()
             custom: dict[str, Any] = {type(layer).__name__: type(layer) for layer in layers}
             model = saving.deserialize_keras_object(
-                _in_precision(config, precision), custom_objects=custom, safe_mode=False
+                config if precision is None else _in_precision(config, precision),
+                custom_objects=custom,
+                safe_mode=False,
             )
             if len(model.weights) != len(self._model.weights):
-                model(to_model(inputs, self._layout, precision), training=False)  # which builds it
+                model(to_model(inputs, self._layout, precision or Precision.FLOAT32), training=False)  # which builds it
             model.set_weights(self._model.get_weights())
         except Exception as error:  # whatever a user's layer does
             raise UnusableModel(
-                f"{self.title} cannot be made again in {precision}: {first_line(error)}. The comparison runs copies "
-                "of the model, made from its configuration (get_config), so that it never changes it; layers of your "
-                "own need a get_config that says what they were made with."
+                f"{self.title} cannot be made again in {precision or 'its own type'}: {first_line(error)}. {_ADVICE}"
             ) from error
         for layer in model._flatten_layers():
             if hasattr(layer, "finalize_state") and layer.weights:
                 layer.finalize_state()  # Normalization computes with copies of its weights
+        if precision is None:
+            return model
         wrong = sorted({weight.dtype for weight in model.weights if "float" in weight.dtype} - {precision.value})
         if wrong:
             raise UnusableModel(
@@ -122,10 +164,13 @@ class KerasSide:
         except Exception as error:
             raise UnusableModel(
                 f"{self.title} cannot be run in {precision} with input of shape {given.shape}: {first_line(error)}."
+                f"{whole_numbers(inputs)}"
             ) from error
         check_called(names, calls, self.title)
         return Recorded(
-            values=values, outputs={name: self._array(value) for name, value in named_outputs(result).items()}
+            values=values,
+            outputs={name: self._array(value) for name, value in named_outputs(result).items()},
+            layout=self._layout,
         )
 
     def _parts(self, model: Any, names: Sequence[str]) -> dict[str, Any]:
@@ -173,6 +218,19 @@ def _in_precision(config: Any, precision: Precision) -> Any:
         else _in_precision(value, precision)
         for key, value in known.items()
     }
+
+
+@contextmanager
+def _as_it_was(model: Any) -> Generator[None]:
+    """A model that has all its variables back afterwards: states, and seeds of random numbers."""
+    keras: Any = import_module("keras")
+    before = [(variable, keras.ops.convert_to_numpy(variable).copy()) for variable in model.variables]
+    try:
+        yield
+    finally:
+        for variable, value in before:
+            if keras.ops.convert_to_numpy(variable).tobytes() != value.tobytes():
+                variable.assign(value)
 
 
 @contextmanager

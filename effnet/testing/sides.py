@@ -27,6 +27,8 @@ class Recorded:
     """What the parts that were asked for gave, in forward order."""
     outputs: Mapping[str, Array]
     """What the model gives: one array under "output", or several under "output.KEY"."""
+    layout: Layout
+    """How the model itself gives images."""
 
 
 class Side(Protocol):
@@ -85,6 +87,12 @@ def from_model(array: Array, layout: Layout) -> Array:
     return array.transpose(0, 2, 3, 1) if layout is Layout.CHANNELS_FIRST and array.ndim == IMAGE_AXES else array
 
 
+def as_given(array: Array, layout: Layout) -> Array:
+    """What `from_model` turned, as the model gave it."""
+    # (N, H, W, C) -> (N, C, H, W)
+    return array.transpose(0, 3, 1, 2) if layout is Layout.CHANNELS_FIRST and array.ndim == IMAGE_AXES else array
+
+
 def named_outputs(value: Any) -> dict[str, Any]:
     """One tensor, or the tensors of mappings and sequences, also inside each other, by name; None counts as absent.
 
@@ -114,6 +122,16 @@ def _tensors(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         )
     for key, item in parts:
         yield from _tensors(f"{name}.{key}", item)
+
+
+def whole_numbers(inputs: Array) -> str:
+    """What else may be wrong where a model does not take its input; empty for input that is no whole numbers."""
+    if inputs.dtype.kind == "f":
+        return ""
+    return (
+        f" The input holds whole numbers ({inputs.dtype}), which reach the model as such, for embeddings; where it "
+        "expects others, give inputs.astype('float32')."
+    )
 
 
 def check_called(names: Sequence[str], calls: Mapping[str, int], title: str) -> None:

@@ -165,6 +165,14 @@ def test_parity_gives_the_verdict_as_exit_code(saved, batch, tmp_path):
     assert "the first is head." in text
 
 
+@pytest.mark.parametrize("limit", ["nan", "inf", "-1"])
+def test_a_limit_that_nothing_exceeds_is_refused(saved, limit):
+    for options in ((), ("--train", "1")):
+        found = run("parity", saved, saved, "--float64-limit", limit, *options, code=2)
+        assert "float64" in found.stderr
+        assert "Traceback" not in found.output
+
+
 def test_exact_parity_gives_the_verdict_as_exit_code(saved, batch, tmp_path):
     other = tmp_path / "other.pth"
     kernel = STATE["head.conv.kernel"].copy()

@@ -1,6 +1,7 @@
 """`assert_parity` on networks that are not this project's, in both frameworks."""
 
 import random
+from collections import OrderedDict
 from pathlib import Path
 
 import keras
@@ -11,7 +12,7 @@ import torch
 
 from effnet.errors import DeviceUnavailable, IncomparableNetworks, InputError, SeparateProcessFailed, UnusableModel
 from effnet.testing import Elsewhere, Limits, ParityError, assert_parity
-from effnet_core import resolve
+from effnet_core import InvalidOption, resolve
 from effnet_tf import create_model as create_keras_model
 from effnet_torch import create_model as create_torch_model
 from tests.effnet.testing.models import INPUT, NAMES, keras_model, torch_model, weights
@@ -315,3 +316,83 @@ def test_a_model_elsewhere_runs_and_may_crash(tmp_path: Path) -> None:
 def test_a_factory_that_is_not_there_is_refused(tmp_path, factory):
     with pytest.raises(UnusableModel, match=r"There is no file|has no function 'create'"):
         assert_parity(Elsewhere(factory=factory.format(tmp_path)), torch_model(), inputs=INPUT)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [([("relu", "2"), ("relu", "0")], "relu more than once"), (["relu"], "names has 'relu'"), ([("relu",)], "pairs")],
+)
+def test_pairs_that_cannot_be_are_refused(names, message):
+    with pytest.raises(InvalidOption, match=message):
+        assert_parity(keras_model(), torch_model(), inputs=INPUT, names=names)
+    assert_parity(keras_model(), torch_model(), inputs=INPUT, names=[("relu", "2"), ("inner/conv", "0")])  # the control
+
+
+@pytest.mark.parametrize("limit", [np.nan, -1, np.inf, True, "1e-3"])
+def test_limits_that_nothing_exceeds_are_refused(limit):
+    with pytest.raises(InvalidOption, match="expected a finite number from 0 on"):
+        assert_parity(keras_model(), torch_model(), inputs=INPUT, tolerance=limit)
+    with pytest.raises(InvalidOption, match="expected a finite number from 0 on"):
+        Limits(float32=limit)
+
+
+class Giving(torch.nn.Module):
+    """Gives what a function makes of its input."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def test_outputs_in_a_dictionary_have_no_order():
+    a = Giving(lambda x: {"first": x.mean(1), "second": x.amax(1)})
+    b = Giving(lambda x: {"second": x.amax(1), "first": x.mean(1)})
+    assert len(assert_parity(a, b, inputs=INPUT).comparison.layers) == 2
+    with pytest.raises(ParityError) as caught:
+        assert_parity(a, Giving(lambda x: {"second": x.mean(1), "first": x.mean(1)}), inputs=INPUT)
+    assert first(caught) == "output.second"
+
+
+def test_a_layer_called_output_is_compared_beside_the_output():
+    def model(factor):
+        parts = {"output": Giving(lambda x: factor * x), "last": Giving(lambda x: x / factor)}
+        return torch.nn.Sequential(OrderedDict(parts))
+
+    names = {"output": "output"}
+    found = assert_parity(model(2), model(2), inputs=INPUT, names=names)
+    assert [layer.name for layer in found.comparison.layers] == ["output", "output of the model"]
+    with pytest.raises(ParityError) as caught:
+        assert_parity(model(2), model(4), inputs=INPUT, names=names)
+    assert first(caught) == "output"
+
+
+def test_results_that_are_no_images_are_compared_as_they_are():
+    class Attention(keras.layers.Layer):
+        def call(self, x):  # (N, H, W, C) -> (N, C, H, H)
+            return keras.ops.einsum("nhwc,ntwc->ncht", x, x)
+
+    image = keras.Input(INPUT[1:])
+    a, b = keras.Model(image, Attention()(image)), Giving(lambda x: torch.einsum("nchw,nctw->ncht", x, x))
+    with pytest.raises(IncomparableNetworks, match=r"not_images=\['output'\]"):
+        assert_parity(a, b, inputs=INPUT)
+    assert assert_parity(a, b, inputs=INPUT, not_images=["output"]).comparison.layers[0].shape == (2, 3, 12, 12)
+    with pytest.raises(ParityError):
+        assert_parity(a, Giving(lambda x: 2 * b(x)), inputs=INPUT, not_images=["output"])
+    with pytest.raises(InvalidOption, match="not_images names other"):
+        assert_parity(a, b, inputs=INPUT, not_images=["other"])
+
+
+def test_height_and_width_are_not_mixed_up():
+    a, b = Giving(lambda x: x), Giving(lambda x: x.mT)
+    with pytest.raises(IncomparableNetworks, match=r"\(2, 5, 1, 3\) in A and \(2, 1, 5, 3\) in B"):
+        assert_parity(a, b, inputs=(2, 5, 1, 3))
+    assert_parity(a, Giving(lambda x: x.flatten(1)), inputs=(2, 1, 1, 3))  # the control: the axes are left out
+
+
+def test_whole_numbers_for_a_convolution_are_explained():
+    images = np.ones(INPUT, np.int64)
+    with pytest.raises(UnusableModel, match=r"whole numbers \(int64\).*astype\('float32'\)"):
+        assert_parity(torch_model(), torch_model(), inputs=images)

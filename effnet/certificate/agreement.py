@@ -8,10 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from converters.errors import UnreadableFile
-from effnet.certificate.measuring import file_digest, last_output, layer_outputs
-from effnet.certificate.schema import CertifiedNetwork, FileDigest
+from effnet.certificate.measuring import file_digest, last_output, layer_outputs, relative
+from effnet.certificate.schema import CertifiedLayer, CertifiedNetwork, FileDigest
 from effnet.environment import Environment
-from effnet.parity_engine.compare import Outputs
+from effnet.parity_engine.compare import LayerComparison, Outputs
 
 
 class Outcome(StrEnum):
@@ -56,6 +56,16 @@ def of_files(side: str, recorded: Sequence[FileDigest], folder: Path) -> Iterato
             yield Check(subject=subject, outcome=Outcome.DIFFERENT, detail=detail)
 
 
+def of_all_files(side: str, recorded: Sequence[FileDigest], found: Sequence[Path], folder: Path) -> Iterator[Check]:
+    """A check for every file that a side was read from and the certificate does not have."""
+    known = {one.path for one in recorded}
+    for file in found:
+        path = relative(file, folder)
+        if path not in known:
+            detail = "belongs to it, and the certificate does not have it"
+            yield Check(subject=f"{side} file {path}", outcome=Outcome.DIFFERENT, detail=detail)
+
+
 def of_outputs(side: str, recorded: CertifiedNetwork, outputs: Outputs, *, limit: float) -> Check:
     """Whether a network gives what it gave in float64, to `limit`, as a part of a layer's largest value."""
     subject = f"{side} outputs"
@@ -79,6 +89,15 @@ def of_outputs(side: str, recorded: CertifiedNetwork, outputs: Outputs, *, limit
         detail=f"{len(apart)} of {len(gaps)} compared, the first {first}: {gaps[first]:.1e} of the largest value apart "
         f"in float64, {limit:g} allowed",
     )
+
+
+def of_shapes(recorded: Sequence[CertifiedLayer], found: Sequence[LayerComparison]) -> Check:
+    """Whether the same layers, of the same shapes, were compared."""
+    before, now = ([f"{layer.name} {layer.shape}" for layer in layers] for layers in (recorded, found))
+    if before == now:
+        return Check(subject="layers", outcome=Outcome.SAME, detail=f"{len(now)} layers of the same shapes")
+    odd = ", ".join(sorted(set(before) ^ set(now))) or "the same in another order"
+    return Check(subject="layers", outcome=Outcome.DIFFERENT, detail=f"only recorded or only found: {odd}")
 
 
 def of_environment(before: Environment, now: Environment) -> Iterator[Check]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +20,9 @@ from effnet_core.serialization import as_values, built
 KIND = "effnet certificate"
 VERSION = 1
 ENDING = ".certificate.json"
+_MOST_PIXELS = 1 << 20
+"""Of all images of an input; `effnet convert --verify` gives two of 64 x 64."""
+_IMAGE_AXES = 4
 _LARGEST = 256 << 20
 """Bytes; the numbers of the last layer are the most of it, and a certificate of 1000 classes has 0.1 MB."""
 
@@ -195,8 +199,21 @@ def _parsed(path: Path, text: str) -> Certificate:
             "the effnet that wrote it, or convert again with --verify."
         )
     try:
-        return cast("Certificate", built(Certificate, found, "certificate"))
+        return _checked(cast("Certificate", built(Certificate, found, "certificate")))
     except (InvalidSpec, RecursionError) as error:
         raise InvalidCertificate(
             f"{path} is a damaged certificate: {error} Write it again with `effnet convert --verify`."
         ) from None
+
+
+def _checked(certificate: Certificate) -> Certificate:
+    """The certificate, if its input can be drawn again. Raises `InvalidSpec`."""
+    shape, seed = certificate.input.shape, certificate.input.seed
+    if len(shape) != _IMAGE_AXES or min(shape) < 1 or shape[1] != shape[2] or math.prod(shape[:3]) > _MOST_PIXELS:
+        raise InvalidSpec(
+            f"certificate.input.shape is {list(shape)}; expected N, height, width and channels of square images with "
+            f"at most {_MOST_PIXELS} pixels in all."
+        )
+    if seed < 0:
+        raise InvalidSpec(f"certificate.input.seed is {seed}; expected a number from 0 on.")
+    return certificate

@@ -8,19 +8,36 @@ from pathlib import Path
 
 from converters.errors import UnreadableFile
 from effnet.cache import cache_folder
-from effnet.certificate.agreement import Check, Outcome, of_environment, of_equality, of_files, of_outputs
-from effnet.certificate.certify import Side, Work, compared, random_numbers, read_side, read_source_side
+from effnet.certificate.agreement import (
+    Check,
+    Outcome,
+    of_all_files,
+    of_environment,
+    of_equality,
+    of_files,
+    of_outputs,
+    of_shapes,
+)
+from effnet.certificate.certify import (
+    LIMIT_FLOAT64,
+    Side,
+    Work,
+    compared,
+    random_numbers,
+    read_side,
+    read_source_side,
+)
+from effnet.certificate.consistency import of_consistency
 from effnet.certificate.measuring import array_digest
 from effnet.certificate.schema import ENDING, Certificate, certificate_path, read_certificate
 from effnet.choices import OFFICIAL
 from effnet.environment import environment
 from effnet.errors import InvalidCertificate
 from effnet.frameworks import check_installed
-from effnet.parity_engine.compare import Limits
 from effnet.parity_engine.forward import run
 from effnet.parity_engine.run import RandomInput
 from effnet.sources import Source, find_source
-from effnet_core import EffnetError, endpoints
+from effnet_core import EffnetError
 from effnet_core.checkpoints import find_checkpoint
 
 
@@ -81,11 +98,13 @@ def find_certificate(path: Path) -> Path:
 
 def _checks(certificate: Certificate, folder: Path, target: Path, source: str | Path | None) -> Iterator[Check]:
     yield _own_verdict(certificate)
+    yield of_consistency(certificate)
     yield from of_files("result", certificate.result.files, folder)
     result = _read(target, certificate)
     if isinstance(result, Check):
         yield result
         return
+    yield from of_all_files("result", certificate.result.files, result.files, folder)
     yield of_equality("result weights", certificate.result.weights, result.weights)
     given = _given(certificate)
     numbers = random_numbers(given, result.network)
@@ -99,15 +118,16 @@ def _checks(certificate: Certificate, folder: Path, target: Path, source: str | 
             numbers,
             backend=certificate.result.backend,
             device=certificate.device,
-            names=_names(certificate, result),
         )
-        yield of_outputs("result", certificate.result, outputs, limit=certificate.limit_float64)
+        yield of_outputs("result", certificate.result, outputs, limit=LIMIT_FLOAT64)
     else:
-        yield from _with_source(certificate, folder, found, result)
+        yield from _with_source(certificate, folder, found, result, named=source is not None)
     yield from of_environment(certificate.environment, environment())
 
 
-def _with_source(certificate: Certificate, folder: Path, source: Source, result: Side) -> Iterator[Check]:
+def _with_source(
+    certificate: Certificate, folder: Path, source: Source, result: Side, *, named: bool
+) -> Iterator[Check]:
     work = Work(
         source=source,
         target=folder / str(certificate.result.path),
@@ -115,17 +135,26 @@ def _with_source(certificate: Certificate, folder: Path, source: Source, result:
         dtype=certificate.rounded_to,
         notes=(),
     )
-    side = read_source_side(work)
-    if certificate.source.path is not None and source.path == folder / certificate.source.path:
+    in_place = certificate.source.path is not None and source.path == folder / certificate.source.path
+    if in_place:
         yield from of_files("source", certificate.source.files, folder)
+    try:
+        side = read_source_side(work)
+    except EffnetError as error:
+        if named:
+            raise
+        yield Check(subject="source", outcome=Outcome.DIFFERENT, detail=f"cannot be read any more: {error}")
+        return
+    if in_place:
+        yield from of_all_files("source", certificate.source.files, side.files, folder)
     yield of_equality("source weights", certificate.source.weights, side.weights)
-    limits = Limits(float64=certificate.limit_float64, float32=certificate.limit_float32)
     chosen = (certificate.source.backend, certificate.result.backend)
-    found = compared(side, result, chosen, _given(certificate), limits=limits)
+    found = compared(side, result, chosen, _given(certificate))
     if found.outputs is not None:
         pairs = (("source", certificate.source), ("result", certificate.result))
         for (name, recorded), outputs in zip(pairs, found.outputs, strict=True):
-            yield of_outputs(name, recorded, outputs, limit=certificate.limit_float64)
+            yield of_outputs(name, recorded, outputs, limit=LIMIT_FLOAT64)
+    yield of_shapes(certificate.layers, found.comparison.layers)
     yield of_equality(
         "layers that differ",
         _listed(layer.name for layer in certificate.layers if not layer.agrees),
@@ -159,7 +188,10 @@ def _source(certificate: Certificate, folder: Path, named: str | Path | None) ->
             return find_source(name, options)
         return _absent(f"{name} is not in the cache; --source {name} fetches it")
     path = folder / certificate.source.path
-    if not all((folder / file.path).exists() for file in certificate.source.files):
+    beside = path.with_name(path.name + ".index")  # a prefix, which is no file itself
+    if not (path.exists() or beside.exists()) or not all(
+        (folder / file.path).exists() for file in certificate.source.files
+    ):
         return _absent(f"{path} is not there any more; --source names another place")
     return Source(name=certificate.source.name, path=path, options=options)
 
@@ -167,12 +199,6 @@ def _source(certificate: Certificate, folder: Path, named: str | Path | None) ->
 def _absent(why: str) -> Check:
     detail = f"{why}. The result was held against what it gave."
     return Check(subject="source", outcome=Outcome.NOT_CHECKED, detail=detail)
-
-
-def _names(certificate: Certificate, result: Side) -> tuple[str, ...] | None:
-    """The recorded endpoints, where the network still has them; else all, and the comparison says so."""
-    recorded = tuple(layer.name for layer in certificate.result.layers)
-    return recorded if set(recorded) <= set(endpoints(result.network.spec)) else None
 
 
 def _given(certificate: Certificate) -> RandomInput:

@@ -150,18 +150,92 @@ def a_layer(document):
     document["layers"][0]["agrees"] = False
 
 
+def the_limits(document):
+    document["limit_float64"] = document["limit_float32"] = 1e9
+
+
+def no_files(document):
+    document["result"]["files"] = []
+
+
+def a_distance(document):
+    document["layers"][3]["float64"]["relative"] = 0.5
+
+
+def a_largest_value(document):
+    document["layers"][3]["largest"] *= 2
+
+
+def a_layer_less(document):
+    for layers in (document["layers"], document["source"]["layers"], document["result"]["layers"]):
+        del layers[2]
+
+
+def a_layer_of_one_list_less(document):
+    del document["layers"][2]
+
+
+def another_verdict(document):
+    document["first_difference"] = "stem"
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
         (one_logit, ["result outputs"]),
         (one_mean, ["result outputs"]),
         (the_seed, ["input", "source outputs", "result outputs"]),
-        (a_layer, ["layers that differ"]),
+        (a_layer, ["certificate", "layers that differ"]),
+        (the_limits, ["certificate"]),
+        (no_files, ["certificate", "result file x.safetensors"]),
+        (a_distance, ["certificate"]),
+        (a_largest_value, ["certificate"]),
+        (a_layer_less, ["source outputs", "result outputs", "layers"]),
+        (a_layer_of_one_list_less, ["certificate", "layers"]),
+        (another_verdict, ["certificate"]),
     ],
 )
 def test_other_numbers_in_a_certificate_are_seen(copy, change, expected):
     rewritten(copy / "x.safetensors.certificate.json", change)
     assert different(effnet.verify(copy / "x.safetensors")) == expected
+
+
+def test_without_its_source_a_layer_less_is_seen_too(copy):
+    (copy / "x.pth").unlink()
+    assert effnet.verify(copy / "x.safetensors").agrees  # the control
+    rewritten(copy / "x.safetensors.certificate.json", a_layer_less)
+    assert different(effnet.verify(copy / "x.safetensors")) == ["result outputs"]
+
+
+def test_a_source_that_is_nowhere_is_not_looked_at_and_a_damaged_one_differs(copy):
+    path = copy / "x.safetensors.certificate.json"
+    (copy / "x.pth").write_bytes(b"nothing")
+    assert different(effnet.verify(path)) == ["source file x.pth", "source"]
+    rewritten(path, lambda document: document["source"].update(path="/nonexistent/x"))
+    found = effnet.verify(path)
+    assert found.agrees
+    assert [check.subject for check in found.checks if check.outcome is Outcome.NOT_CHECKED] == ["source"]
+    assert "result outputs" in [check.subject for check in found.checks]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shape": [2, 1_000_000, 1_000_000, 3]}, "shape is"),
+        ({"shape": [2, 64, 3]}, "shape is"),
+        ({"shape": [2, 64, 32, 3]}, "square"),
+        ({"shape": [0, 64, 64, 3]}, "shape is"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_input_that_cannot_be_drawn_is_damage(made, tmp_path, changes, message):
+    path = Path(shutil.copy(made / "x.safetensors.certificate.json", tmp_path))
+    read_certificate(path)  # the control
+    rewritten(path, lambda document: document["input"].update(changes))
+    result = run("verify", path, code=2)
+    assert "damaged certificate" in result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.output
 
 
 def test_other_versions_are_named_and_allowed(copy):

@@ -5,6 +5,7 @@ Tensors are (N, C, H, W). Source: PyTorch's documentation, torch.export.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -34,7 +35,10 @@ def write_program(
     sizes = {0: torch.export.Dim("batch"), 2: height, 3: width}
     with torch.no_grad():
         program = torch.export.export(model, (example,), dynamic_shapes=(sizes,))
-    torch.export.save(program, path, extra_files=dict(texts))
+    # By way of memory: PyTorch's own writer says of a full disk what no one understands.
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer, extra_files=dict(texts))
+    path.write_bytes(buffer.getbuffer())
 
 
 def smallest_side(spec: NetworkSpec) -> int:

@@ -24,7 +24,9 @@ def export(
     fold: Annotated[
         bool, typer.Option("--fold", help="Put the normalisations into the convolutions: fewer layers, same function.")
     ] = False,
-    top: Annotated[int, typer.Option(min=1, metavar="K", help="Classes that classify_bytes names.")] = 5,
+    top: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="Classes that classify_bytes names; 5 unless given.")
+    ] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE.txt", help="Names of the classes, one a line, in place of ImageNet's.")
     ] = None,
@@ -46,9 +48,9 @@ def export(
     """Write a network for other programs: TensorFlow Serving, ONNX Runtime, LiteRT, torch.export, Keras.
 
     What is written is checked before it gets its place, by every installed program that reads such files, on random
-    input and on a JPEG; the table shows how far each is from the network in float64, and how far rounding takes the
-    network itself. SavedModels and ONNX models go into numbered folders (TARGET/1), as model servers expect them; a
-    TARGET that ends in .onnx is a single file.
+    input and on a JPEG; the table shows how far each is from the network in float64, computed by the other framework
+    where it is installed, and how far rounding takes the network itself. SavedModels and ONNX models go into numbered
+    folders (TARGET/1), as model servers expect them; a TARGET that ends in .onnx is a single file.
 
     \b
     Examples:
@@ -58,6 +60,7 @@ def export(
     """
     from effnet.exports.options import ExportOptions, Kind, Quantize
     from effnet.exports.run import export as run_export
+    from effnet.frameworks import TITLES
 
     options = ExportOptions(
         kind=Kind(kind),
@@ -80,6 +83,7 @@ def export(
     say(f"{name} -> {report.path}, {report.kind}, {megabytes(report.nbytes)}")
     for note in report.notes:
         say(f"  {note}")
+    say(f"  Float64 and rounding are those of {TITLES[report.verification.judge]}.")
     say_table(
         ("checked by", "asked", "|a - b| / largest", "rounding alone", "same first class", ""),
         [

@@ -17,6 +17,7 @@ from effnet_core import NetworkSpec, to_json
 
 SPEC, LABELS, CARD = "effnet.json", "labels.txt", "card.json"
 """Names of the texts."""
+_TOP = 5
 _MAX_LABELS = 10_000_000
 """Bytes of a file with labels."""
 
@@ -31,6 +32,8 @@ class Contents:
     """A name for each class; its index where it has none."""
     named: bool
     """Whether the labels are names."""
+    top: int
+    """How many of the most probable classes are named."""
     card: Mapping[str, Any]
     answers_files: bool
     """Whether image files can be classified: a classifier behind RGB."""
@@ -63,8 +66,9 @@ def contents_of(network: Network, spec: NetworkSpec, options: ExportOptions) -> 
         found = _read_labels(options.labels, classes)
     named = bool(found) and None not in found
     answers = classes > 0 and network.spec.stem.in_channels == 3
-    if answers and not 1 <= options.top <= classes:
-        raise InputError(f"The {options.top} most probable classes are asked for; expected 1 to {classes}.")
+    top = min(_TOP, classes) if options.top is None else options.top
+    if answers and not 1 <= top <= classes:
+        raise InputError(f"The {top} most probable classes are asked for; expected 1 to {classes}.")
     notes = (
         [] if named or not answers else ["The classes have no known names: their numbers stand for them (--labels)."]
     )
@@ -72,12 +76,13 @@ def contents_of(network: Network, spec: NetworkSpec, options: ExportOptions) -> 
         spec=to_json(spec),
         labels=tuple(str(index) if name is None else name for index, name in enumerate(found)),
         named=named,
+        top=top,
         card={
             "effnet": __version__,
             "source": Path(network.name).name,
             "digest": state_digest(network.state).value,
             "folded": options.fold,
-            "top": options.top,
+            "top": top,
             "runtime": options.kind.value,
         },
         answers_files=answers,

@@ -26,6 +26,10 @@ VERSIONED = {Kind.SAVEDMODEL: None, Kind.ONNX: "model.onnx"}
 """What model servers take from numbered folders, and the file in such a folder (None: the folder itself)."""
 
 
+_LARGEST_VERSION = 2**63 - 1
+_LARGEST_SIDE = 8192
+
+
 class Quantize(Choice):
     """How a LiteRT model stores its numbers."""
 
@@ -43,8 +47,8 @@ class ExportOptions:
     """Put the normalisations into the convolutions."""
     version: int | None = None
     """Of a numbered folder; None: the next free number."""
-    top: int = 5
-    """Classes that `classify_bytes` names."""
+    top: int | None = None
+    """Classes that `classify_bytes` names; None: five, or all where there are fewer."""
     labels: Path | None = None
     """A text file with one name a line; None: ImageNet's, where the classes are those."""
     size: tuple[int, int] | None = None
@@ -65,8 +69,14 @@ class ExportOptions:
         for is_wrong, flag, kinds in wrong:
             if is_wrong:
                 raise InputError(f"{flag} is for {' and '.join(kinds)} alone; leave it out for {self.kind}.")
-        if self.version is not None and self.version < 1:
-            raise InputError(f"The version is {self.version}; expected a number from 1 on, as model servers do.")
+        if self.version is not None and not 1 <= self.version <= _LARGEST_VERSION:
+            raise InputError(
+                f"The version is {self.version}; expected a number from 1 to {_LARGEST_VERSION}, as model servers do."
+            )
+        if self.size is not None and not all(1 <= side <= _LARGEST_SIDE for side in self.size):
+            raise InputError(
+                f"The size is {self.size[0]} x {self.size[1]} pixels; expected sides of 1 to {_LARGEST_SIDE}."
+            )
         if bool(self.calibration) != (self.quantize is Quantize.INT8):
             raise InputError(
                 "8-bit activations are scaled by what real images give: expected --calibration IMAGES together with "

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters import Adaptation, SourceOptions, fold
+from converters import Adaptation, OutputError, SourceOptions, fold
 from converters.adapting import NOTHING
 from converters.checkpoint import DIALECT_KEY, SPEC_KEY
 from converters.dialects.native import NATIVE
@@ -22,12 +24,13 @@ from effnet.errors import InputError, WrongExport
 from effnet.exports.card import CARD, Contents, contents_of
 from effnet.exports.options import ExportOptions, Kind, Quantize
 from effnet.exports.place import place_of, staged
-from effnet.exports.verification import TWINS, Verification, verify_export
+from effnet.exports.verification import TWINS, Verification, check_reader, judge_of, verify_export
 from effnet.frameworks import import_frameworks
 from effnet.images import load_image
 from effnet.loading import load_network
 
 Array = NDArray[Any]
+_KEPT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,27 +64,31 @@ def export(
     runtime gives other results than rounding explains (nothing is left then), `InputError` for options and calibration
     images that cannot be used, `MissingFramework`, `converters.OutputError`, and what `load_network` raises.
     """
-    place_of(Path(target), options)  # before anything that takes time
+    # Before anything that takes time.
+    place_of(Path(target), options)
+    check_reader(options.kind)
     network = (
         checkpoint
         if isinstance(checkpoint, Network)
         else load_network(checkpoint, options=source, adaptation=adaptation)
     )
-    import_frameworks([TWINS[options.kind]])
-    calibration = _calibration(network, options)
+    # Together, for the sake of their order.
+    import_frameworks({TWINS[options.kind], judge_of(options.kind)})
+    calibration, photographs = _calibration(network, options)
     ready = network
-    if options.fold:
+    if options.fold and network.spec.norm is not None:
         spec, state = fold(network.spec, network.state)
         ready = replace(network, spec=spec, state=state, source=None)
     contents = contents_of(network, ready.spec, options)
-    with staged(Path(target), options) as (path, place):
+    with staged(Path(target), options) as staging:
+        path = staging.path
         write(ready, path, options, contents, calibration)
         nbytes = sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
-        found = verify_export(network, path, options, calibration)
+        found = verify_export(network, path, options, photographs)
         if not found.agrees:
-            raise WrongExport(_differences(place, found))
+            raise WrongExport(_differences(staging.place, found))
     return Export(
-        path=place,
+        path=staging.place,
         kind=options.kind,
         network=network.spec.name,
         folded=options.fold,
@@ -98,8 +105,8 @@ def write(network: Network, path: Path, options: ExportOptions, contents: Conten
         case Kind.SAVEDMODEL:
             from effnet_tf.export import Answers, write_saved_model
 
-            answers = Answers(labels=contents.labels, top=options.top) if contents.answers_files else None
-            with tempfile.TemporaryDirectory() as folder:
+            answers = Answers(labels=contents.labels, top=contents.top) if contents.answers_files else None
+            with tempfile.TemporaryDirectory() as folder, _tensorflow_errors(path):
                 write_saved_model(spec, state, path, answers=answers, assets=contents.write(Path(folder)))
             # So that the variables can be converted again like any other checkpoint.
             add_metadata(path, {SPEC_KEY: contents.spec, DIALECT_KEY: NATIVE.name})
@@ -141,18 +148,32 @@ def write(network: Network, path: Path, options: ExportOptions, contents: Conten
             write_keras_archive(network, path, dtype=None, overwrite=False, sync=True, texts=contents.texts())
 
 
-def _calibration(network: Network, options: ExportOptions) -> Array | None:
-    """The calibration images as the network takes them, (N, H, W, C)."""
+@contextmanager
+def _tensorflow_errors(path: Path) -> Generator[None]:
+    """Turn what TensorFlow says of the disk into an `OutputError`."""
+    errors: Any = import_module("tensorflow").errors
+    try:
+        yield
+    except errors.OpError as error:
+        raise OutputError(f"{path.name} cannot be written: {error.message}. Nothing was left behind.") from error
+
+
+def _calibration(network: Network, options: ExportOptions) -> tuple[Array | None, Array | None]:
+    """The images that scale 8-bit numbers, and those that these are tried on, as the network takes them, (N, H, W, C).
+
+    Every fourth image is kept for the second, where there are so many.
+    """
     if options.quantize is not Quantize.INT8:
-        return None
-    if options.size is not None:
-        side = network.spec.preprocessing.resolution
-        if options.size != (side, side):
-            raise InputError(
-                f"Calibration images are prepared as the recipe says, {side} x {side} pixels; expected no other size, "
-                f"found {options.size[0]} x {options.size[1]}."
-            )
-    return np.stack([load_image(path, network.spec.preprocessing) for path in options.calibration])
+        return None, None
+    side = network.spec.preprocessing.resolution
+    if options.size not in (None, (side, side)):
+        raise InputError(
+            f"Calibration images are prepared as the recipe says, {side} x {side} pixels; expected no other size, "
+            f"found {options.size[0]} x {options.size[1]}."
+        )
+    images = np.stack([load_image(path, network.spec.preprocessing) for path in options.calibration])
+    kept = np.arange(len(images)) % _KEPT == _KEPT - 1
+    return (images[~kept], images[kept]) if kept.any() else (images, images)
 
 
 def _differences(place: Path, found: Verification) -> str:

@@ -1,8 +1,9 @@
 """What was written, asked the same questions as the network that it comes from.
 
-The network in float64 is the truth. Its own float32 result says how far rounding takes it, and an export may be a small
-multiple of that away (`effnet.parity_engine.compare`), at the recipe's size and, where it takes any, at an odd size
-that is not square.
+The network in float64 is the truth, in another implementation than the one that wrote the file, where one is installed:
+a mistake of the writer would stand on both sides otherwise. Its own float32 result says how far rounding takes it,
+and an export may be a small multiple of that away (`effnet.parity_engine.compare`), at the recipe's size and, where it
+takes any, at an odd size that is not square.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, replace
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,10 @@ from numpy.typing import NDArray
 
 from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
+from effnet.errors import MissingFramework, NotFiniteLogits
 from effnet.exports.options import ExportOptions, Kind, Quantize
 from effnet.exports.readers import readers_of, serving_session
+from effnet.frameworks import is_installed
 from effnet.images import load_bytes
 from effnet.parity_engine.compare import MULTIPLE, ROUNDOFF32, distance, explained
 
@@ -31,7 +35,9 @@ TWINS = {
     Kind.TORCH_EXPORT: Backend.TORCH,
     Kind.ONNX: Backend.ONNX,
 }
-"""The backend that needs no more installed than writing did."""
+"""The backend that writes."""
+_OTHERS = {Backend.TF: (Backend.TORCH,), Backend.TORCH: (Backend.TF,), Backend.ONNX: (Backend.TORCH, Backend.TF)}
+"""Who judges it, in order of preference. ONNX Runtime has no float64 convolutions: its way to do without is slow."""
 _IMAGES = 2
 
 
@@ -58,6 +64,8 @@ class Check:
 class Verification:
     """All questions, and the runtimes that could not be asked."""
 
+    judge: Backend
+    """What computed the network in float64."""
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
 
@@ -67,22 +75,42 @@ class Verification:
         return all(check.agrees is not False for check in self.checks)
 
 
-def verify_export(network: Network, path: Path, options: ExportOptions, calibration: Array | None) -> Verification:
-    """Ask every installed runtime that reads `path`. `calibration`: real images, for what 8-bit numbers are good at."""
+def judge_of(kind: Kind) -> Backend:
+    """The backend that says what an export should give: another than its writer's, where one is installed."""
+    return next((backend for backend in _OTHERS[TWINS[kind]] if is_installed(backend)), TWINS[kind])
+
+
+def check_reader(kind: Kind) -> None:
+    """Raise `MissingFramework` where the runtime that files of a kind are written for cannot be asked."""
+    reader = readers_of(kind)[0]
+    if not reader.is_installed:
+        raise MissingFramework(
+            f"What is exported is checked by {reader.title}, and {reader.packages[0]} is not installed. Install it: "
+            f"pip install {reader.packages[0]}."
+        )
+
+
+def verify_export(network: Network, path: Path, options: ExportOptions, photographs: Array | None) -> Verification:
+    """Ask every installed runtime that reads `path`. `photographs`: real images, for what 8-bit numbers are good at.
+
+    Raises `NotFiniteLogits` for a network that gives no numbers itself.
+    """
     spec = network.spec
+    judge = judge_of(options.kind)
     installed = [reader for reader in readers_of(options.kind) if reader.is_installed]
     missing = [reader for reader in readers_of(options.kind) if not reader.is_installed]
-    questions = [(_shape(images), images) for images in _questions(network, options, calibration)]
+    notes = [f"Not asked: {reader.title}, because {reader.packages[0]} is not installed." for reader in missing]
+    questions = [(_shape(images), images) for images in _questions(network, options, photographs)]
     takes_files = options.kind is Kind.SAVEDMODEL and spec.classifier is not None and spec.stem.in_channels == 3
+    if takes_files and find_spec("PIL") is None:
+        notes.append("Not asked about an image file, because pillow is not installed.")
+        takes_files = False
+    if judge is TWINS[options.kind]:
+        notes.append(f"Judged by the backend that wrote it ({judge}): no other one is installed.")
     photograph = load_bytes(_jpeg(), spec.preprocessing)[None] if takes_files else None
+    inputs = [images for _, images in questions] + ([] if photograph is None else [photograph])
     truths, rounded = (
-        _answers(
-            network,
-            [images for _, images in questions] + ([] if photograph is None else [photograph]),
-            options,
-            precision,
-        )
-        for precision in (Precision.FLOAT64, Precision.FLOAT32)
+        _answers(network, inputs, judge, precision) for precision in (Precision.FLOAT64, Precision.FLOAT32)
     )
     checks: list[Check] = []
     for reader in installed:
@@ -93,25 +121,29 @@ def verify_export(network: Network, path: Path, options: ExportOptions, calibrat
             ]
     if photograph is not None:
         checks.append(_of_bytes(path, installed[0].name, truths[-1], rounded[-1], options))
-    notes = [f"Not asked: {reader.title}, because {reader.packages[0]} is not installed." for reader in missing]
-    return Verification(checks=tuple(checks), notes=tuple(notes))
+    return Verification(judge=judge, checks=tuple(checks), notes=tuple(notes))
 
 
-def _answers(network: Network, inputs: list[Array], options: ExportOptions, precision: Precision) -> list[Array]:
+def _answers(network: Network, inputs: list[Array], judge: Backend, precision: Precision) -> list[Array]:
     """What the network itself gives for each input."""
     spec = network.spec
     last = "pooled" if spec.head is not None else f"blocks.{len(spec.blocks) - 1}"
     endpoint = last if spec.classifier is None else "logits"
-    backend = TWINS[options.kind]
-    with runner(network, endpoints=[endpoint], backend=backend, precision=precision, device=Device.CPU) as run:
-        return [run(images)[endpoint] for images in inputs]
+    with runner(network, endpoints=[endpoint], backend=judge, precision=precision, device=Device.CPU) as run:
+        found = [run(images)[endpoint] for images in inputs]
+    if not all(np.isfinite(answer).all() for answer in found):
+        raise NotFiniteLogits(
+            f"{network.name} gives NaN or infinite numbers in {precision}, so that no export of it can be checked. "
+            "Look at its weights: effnet inspect names those that are not finite."
+        )
+    return found
 
 
-def _questions(network: Network, options: ExportOptions, calibration: Array | None) -> list[Array]:
+def _questions(network: Network, options: ExportOptions, photographs: Array | None) -> list[Array]:
     spec = network.spec
     side = spec.preprocessing.resolution
-    if calibration is not None:
-        return [calibration]
+    if photographs is not None:
+        return [photographs]
     fixed = options.size or ((side, side) if options.kind is Kind.TFLITE else None)
     sizes = [fixed] if fixed else [(side, side), (side // 2 * 2 + 1, side // 3 * 2)]
     random = np.random.default_rng(0)

@@ -109,7 +109,7 @@ def test_conditional_convolutions_are_refused_for_litert(tmp_path):
         ({"kind": Kind.ONNX, "quantize": Quantize.INT8}, "--quantize is for tflite alone"),
         ({"kind": Kind.TFLITE, "version": 2}, "--version is for savedmodel and onnx alone"),
         ({"kind": Kind.SAVEDMODEL, "size": (64, 64)}, "--size is for onnx and tflite alone"),
-        ({"kind": Kind.SAVEDMODEL, "version": 0}, "expected a number from 1 on"),
+        ({"kind": Kind.SAVEDMODEL, "version": 0}, "expected a number from 1 to"),
         ({"kind": Kind.TFLITE, "quantize": Quantize.INT8}, "expected --calibration IMAGES"),
     ],
 )

@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from effnet.errors import InputError
+from effnet.errors import InputError, MissingFramework
 from effnet.serving.backend import About, Backend, Prepared
 from effnet.serving.batching import Batcher, Done
 from effnet.serving.directory import Found, Kind, find_models
@@ -72,16 +74,23 @@ def _backend(found: Found, *, limits: Limits, threads: int | None) -> Backend:
 
 def _warm_up(backend: Backend, limits: Limits) -> None:
     """The first image, and the first large batch, take up to seconds longer than the next ones."""
-    spec = backend.about.spec
-    side = spec.preprocessing.resolution
-    numbers = np.zeros((side, side, spec.stem.in_channels), dtype=np.float32)
+    side = backend.about.spec.preprocessing.resolution
     for name, signature in backend.signatures.items():
-        prepared = backend.prepare(name, _grey_jpeg(side) if signature.takes_bytes else numbers)
+        image = _grey_jpeg(side) if signature.takes_bytes else _zeros(signature, side)
+        prepared = backend.prepare(name, image)
         for size in sorted({1, limits.max_batch}):
             backend.run(prepared.group, [prepared.value] * size)
 
 
+def _zeros(signature: Signature, side: int) -> NDArray[np.float32]:
+    """An image of the size that the signature takes, or of `side` where it takes any."""
+    height, width, channels = signature.input.shape[1:]
+    return np.zeros((side if height < 0 else height, side if width < 0 else width, channels), dtype=np.float32)
+
+
 def _grey_jpeg(side: int) -> bytes:
+    if find_spec("PIL") is None:
+        raise MissingFramework("Serving photographs needs Pillow. Install it: pip install 'effnet[serve,images]'.")
     file = io.BytesIO()
     image: Any = import_module("PIL.Image")
     image.new("RGB", (side, side), (127, 127, 127)).save(file, "JPEG")

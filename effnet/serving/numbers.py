@@ -29,10 +29,12 @@ def read_numbers(value: Any, signature: Signature, limits: Limits, *, suspicious
 
     Raises `Refused`.
     """
-    channels = signature.input.shape[-1]
-    expected = f"expected {signature.input_name} as numbers of shape (N, height, width, {channels})"
+    taken = signature.input.shape
+    named = zip(("N", "height", "width", "channels"), taken, strict=True)
+    sizes = ", ".join(name if size < 0 else str(size) for name, size in named)
+    expected = f"expected {signature.input_name} as numbers of shape ({sizes})"
     shape = _shape(value, expected)
-    _check_shape(shape, channels, expected, limits)
+    _check_shape(shape, taken, expected, limits)
     _check_lengths(value, shape, expected)
     images = np.empty(shape, np.float32)
     step = max(1, _PIECE // shape[2])
@@ -73,9 +75,9 @@ def _check_number(value: Any, expected: str) -> None:
         raise Refused(f"Found something else than numbers that fit a float32; {expected}.")
 
 
-def _check_shape(shape: tuple[int, ...], channels: int, expected: str, limits: Limits) -> None:
+def _check_shape(shape: tuple[int, ...], taken: tuple[int, ...], expected: str, limits: Limits) -> None:
     shown = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-    if len(shape) != 4 or shape[-1] != channels or 0 in shape[:-1]:
+    if len(shape) != 4 or 0 in shape or any(size not in (-1, own) for own, size in zip(shape, taken, strict=True)):
         raise Refused(f"Found the shape {shown}; {expected}, none of them 0.")
     check_count(shape[0], limits)
     if shape[1] * shape[2] > limits.input_pixels:

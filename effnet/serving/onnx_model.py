@@ -6,6 +6,7 @@ Neither TensorFlow nor PyTorch is imported.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from effnet.errors import MissingFramework
 from effnet.serving.about import about_model
 from effnet.serving.backend import About, Group, Prepared
 from effnet.serving.errors import UnservableModel
+from effnet.serving.logs import log
 from effnet.serving.response import Row
 from effnet.serving.signatures import CLASSIFY_BYTES, DEFAULT, FEATURES, DataType, Signature, Tensor
 
@@ -32,11 +34,9 @@ class OnnxModel:
         """Raises `UnservableModel` for a file that cannot be loaded or was not written by this project."""
         self._session = _session(path, threads)
         self.about: About = _about(path, self._session.get_modelmeta().custom_metadata_map)
-        outputs = {item.name: item for item in self._session.get_outputs()}
-        self._input = self._session.get_inputs()[0].name
         self._pixels = pixels
-        self._input = self._session.get_inputs()[0].name
-        self.signatures: Mapping[str, Signature] = _signatures(self.about, outputs)
+        self._input = _IMAGES
+        self.signatures: Mapping[str, Signature] = _signatures(path, self.about, self._session)
 
     def prepare(self, signature: str, image: Any) -> Prepared:
         """See `Backend.prepare`. Files are decoded and normalised here."""
@@ -95,7 +95,10 @@ def _session(path: Path, threads: int | None) -> Any:
 
 
 def _about(path: Path, found: Mapping[str, str]) -> About:
-    labels, card = (json.loads(found[key]) if key in found else None for key in ("effnet.labels", "effnet.card"))
+    try:
+        labels, card = (json.loads(found[key]) if key in found else None for key in ("effnet.labels", "effnet.card"))
+    except ValueError as error:
+        raise UnservableModel(f"{path} has names or a card that are no JSON: {error}. Export it again.") from None
     return about_model(path, spec=found.get("effnet.spec"), labels=labels, card=card)
 
 
@@ -105,9 +108,30 @@ def _load_bytes(data: bytes, about: About, pixels: int) -> NDArray[np.float32]:
     return load_bytes(data, about.spec.preprocessing, pixel_limit=pixels)
 
 
-def _signatures(about: About, outputs: Mapping[str, Any]) -> dict[str, Signature]:
+def _images(path: Path, about: About, session: Any) -> Tensor:
+    """The input: free sizes are -1. Raises `UnservableModel` for an input that `effnet export` does not write."""
     channels = about.spec.stem.in_channels
-    images = Tensor(name=f"{_IMAGES}:0", dtype=DataType.FLOAT, shape=(-1, -1, -1, channels))
+    inputs = [(item.name, item.type, list(item.shape)) for item in session.get_inputs()]
+    name, kind, shape = inputs[0]
+    fits = len(shape) == 4 and not isinstance(shape[0], int) and shape[3] == channels
+    if len(inputs) != 1 or name != _IMAGES or kind != "tensor(float)" or not fits:
+        found = ", ".join(f"{name}: {kind} {tuple(shape)}" for name, kind, shape in inputs)
+        raise UnservableModel(
+            f"{path} takes {found}. Expected {_IMAGES}: tensor(float) (N, height, width, {channels}), as "
+            "`effnet export ... --as onnx` writes it. Export the model so."
+        )
+    sizes = (size if isinstance(size, int) else -1 for size in shape[1:3])
+    return Tensor(name=f"{_IMAGES}:0", dtype=DataType.FLOAT, shape=(-1, *sizes, channels))
+
+
+def _signatures(path: Path, about: About, session: Any) -> dict[str, Signature]:
+    outputs = {item.name: item for item in session.get_outputs()}
+    images = _images(path, about, session)
+    if _LOGITS not in outputs and _FEATURES not in outputs:
+        raise UnservableModel(
+            f"{path} gives {', '.join(outputs)}. Expected {_LOGITS} or {_FEATURES}, as `effnet export ... --as onnx` "
+            "writes them. Export the model so."
+        )
     found: dict[str, Signature] = {}
     if _FEATURES in outputs:
         features = _floats(_FEATURES, _width(outputs[_FEATURES]))
@@ -118,7 +142,11 @@ def _signatures(about: About, outputs: Mapping[str, Any]) -> dict[str, Signature
     classes = _width(outputs[_LOGITS])
     rows = {_LOGITS: _floats(_LOGITS, classes), "probabilities": _floats("probabilities", classes)}
     found[DEFAULT] = Signature(input_name=_IMAGES, input=images, outputs=rows)
-    if channels == 3:
+    side = about.spec.preprocessing.resolution
+    if any(size not in (-1, side) for size in images.shape[1:3]):
+        why = f"The file takes {images.shape[1]} x {images.shape[2]}; photographs are prepared as {side} x {side}."
+        log("left out", level=logging.WARNING, signature=CLASSIFY_BYTES, path=str(path), why=why)
+    elif images.shape[3] == 3:
         best = top(about, classes)
         found[CLASSIFY_BYTES] = Signature(
             input_name="image_bytes",

@@ -235,9 +235,9 @@ def _told(left_out: Counter[str]) -> str | None:
     common = left_out.most_common(_ENDINGS)
     shown = [f"{times:,} {ascii(ending)[1:-1] or 'without an ending'}" for ending, times in common]
     others = left_out.total() - sum(times for _, times in common)
-    return (
-        f"Left out as no images, by their endings: {', '.join([*shown, *([f'{others:,} others'] if others else [])])}."
-    )
+    if others:
+        shown.append(f"{others:,} others")
+    return f"Left out as no images, by their endings: {', '.join(shown)}."
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -48,15 +48,17 @@ def decode(
         return _by_pillow(image, name)
 
 
-def check_size(data: bytes, *, pixel_limit: int = PIXEL_LIMIT, name: str = "The image") -> None:
-    """Look at the head of an image file alone, for those who decode it otherwise.
+def check_size(data: bytes, *, pixel_limit: int = PIXEL_LIMIT, name: str = "The image") -> int:
+    """The pixels, height times width, that the head of an image file names, for those who decode it otherwise.
 
     Raises as `decode` does.
     """
     if find_spec("PIL") is None:
         raise MissingFramework(_NEEDS_PILLOW)
     with _one_error(name), import_module("PIL.Image").open(io.BytesIO(data), formats=FORMATS) as image:
-        _check_size(name, *image.size, pixel_limit=pixel_limit)
+        width, height = image.size
+        _check_size(name, width, height, pixel_limit=pixel_limit)
+    return width * height
 
 
 @contextmanager

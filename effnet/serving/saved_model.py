@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,15 @@ from effnet.serving.signatures import DataType, Signature, Tensor
 
 _NOISE = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:\w+\]")
 """What TensorFlow writes about its graph around a message."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """An image file that the graph decodes."""
+
+    data: bytes
+    pixels: int
+    """Height times width, as its head says."""
 
 
 class SavedModel:
@@ -60,20 +70,38 @@ class SavedModel:
     def prepare(self, signature: str, image: Any) -> Prepared:
         """See `Backend.prepare`. The model decodes files itself; here only their size is looked at."""
         if self.signatures[signature].takes_bytes:
-            check_size(image, pixel_limit=self._pixels)
-            return Prepared(group=Group(signature=signature, shape=()), value=image)
+            file = File(data=image, pixels=check_size(image, pixel_limit=self._pixels))
+            return Prepared(group=Group(signature=signature, shape=()), value=file)
         return Prepared(group=Group(signature=signature, shape=image.shape), value=image)
 
     def run(self, group: Group, values: Sequence[Any]) -> Sequence[Row]:
         """See `Backend.run`."""
-        signature = self.signatures[group.signature]
-        batch = self._tf.constant(list(values)) if signature.takes_bytes else self._tf.constant(np.stack(values))
+        if not self.signatures[group.signature].takes_bytes:
+            return self._call(group.signature, self._tf.constant(np.stack(values)))
+        parts = in_parts(values, self._pixels)
+        return [row for part in parts for row in self._call(group.signature, self._tf.constant(part))]
+
+    def _call(self, name: str, batch: Any) -> list[Row]:
+        signature = self.signatures[name]
         try:
-            found = self._functions[group.signature](**{signature.input_name: batch})
+            found = self._functions[name](**{signature.input_name: batch})
         except self._refusals as error:
             raise RefusedBatch(readable(error.message)) from None
         outputs = {name: value.numpy() for name, value in found.items()}
-        return [{name: array[index] for name, array in outputs.items()} for index in range(len(values))]
+        return [{name: array[index] for name, array in outputs.items()} for index in range(len(batch))]
+
+
+def in_parts(files: Sequence[File], pixels: int) -> list[list[bytes]]:
+    """The bytes of the files, in order, as batches of at most so many pixels; a file that alone has more is alone."""
+    parts: list[list[bytes]] = []
+    room = 0
+    for file in files:
+        if not parts or file.pixels > room:
+            parts.append([])
+            room = pixels
+        parts[-1].append(file.data)
+        room -= file.pixels
+    return parts
 
 
 def readable(message: str) -> str:

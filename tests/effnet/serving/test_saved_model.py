@@ -7,7 +7,7 @@ import pytest
 
 from effnet.images import load_bytes
 from effnet.serving.onnx_model import OnnxModel
-from effnet.serving.saved_model import readable
+from effnet.serving.saved_model import File, in_parts, readable
 from tests.effnet.serving.bad_requests import flat_png
 from tests.effnet.serving.running import b64, running
 
@@ -91,3 +91,23 @@ def test_what_tensorflow_says_without_the_names_of_its_graph():
         "\t [[{{node map/while/DecodeImage}}]] [Op:__inference_signature_wrapper_1582]"
     )
     assert readable(message) == "jpeg::Uncompress failed. Invalid JPEG data or crop window"
+
+
+def test_files_are_decoded_together_only_up_to_so_many_pixels():
+    files = [File(data=bytes([index]), pixels=pixels) for index, pixels in enumerate([4, 6, 1, 20, 9, 1, 1])]
+
+    def shown(limit):
+        return [list(b"".join(part)) for part in in_parts(files, limit)]
+
+    assert shown(10) == [[0, 1], [2], [3], [4, 5], [6]]
+    assert shown(1000) == [[0, 1, 2, 3, 4, 5, 6]]  # the control: without the limit they stay together
+
+
+def test_a_batch_of_large_files_is_answered_in_order(server, photographs):
+    # Each has more than half of the --max-pixels of this server.
+    large = flat_png(800, 700)
+    files = [photographs["cat"], large, large, photographs["rocket"]]
+    found = server.classify(*files).document["predictions"]
+    alone = [server.classify(file).document["predictions"][0] for file in files]
+    assert [row["indices"] for row in found] == [row["indices"] for row in alone]
+    assert alone[0]["probabilities"] != alone[1]["probabilities"]  # the control: they differ

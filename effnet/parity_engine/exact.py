@@ -24,7 +24,7 @@ from effnet.parity_engine.exact_run import ExactRequest, ExactRun, Traced, run_e
 from effnet.parity_engine.grid import Grid, to_grid
 from effnet.parity_engine.pair import Processes, workers
 from effnet.parity_engine.run import Given, RandomInput, Side, chosen_backends, given_input, opened, side
-from effnet.parity_engine.specs import check_comparable, common_endpoints, up_to_common_end
+from effnet.parity_engine.specs import check_both_normalised, check_comparable, common_endpoints, up_to_common_end
 from effnet_core import LayerKind, NetworkSpec, Role, layers, parameters
 
 _STATISTICS_BITS = 16
@@ -110,14 +110,15 @@ def exact_parity(
     after it. The networks keep their real weights up to `grid`, which says how many bits are left of them. `processes`
     says whether each runs in a process of its own, as in `parity`.
 
-    Raises `InexactNetwork` where numbers need more bits than a float64 has, or are not finite, and what `parity`
-    raises.
+    Raises `InexactNetwork` where numbers need more bits than a float64 has, or are not finite, or a variance is so
+    negative that it has no root, `IncomparableNetworks` where one network alone is folded, and what `parity` raises.
     """
     where, used = Device(device), Grid() if grid is None else grid
     network_a, network_b = opened(a, a_options), opened(b, b_options)
     backends = chosen_backends(network_a, network_b, a_backend, b_backend)
     check_trainable(backends, wanted="Exact arithmetic")
     notes = check_comparable(network_a.spec, network_b.spec)
+    check_both_normalised(network_a.spec, network_b.spec, wanted="exact arithmetic")
     reference = up_to_common_end(network_a.spec, network_b.spec)[0]
     names = common_endpoints(network_a.spec, network_b.spec)
     batch, description = given_input(RandomInput() if inputs is None else inputs, network_a.spec)

@@ -87,12 +87,13 @@ def verdict(report: ExactReport) -> list[str]:
         )
         if any(item.differing for item in part)
     ]
-    lines.append(f"The first layer that differs is {report.first_difference}.")
     if not any(item.differing for item in (*report.inference, *report.training, *report.statistics)):
-        lines.append(
-            f"The results of all layers are the same: the weights differ by less than the {report.grid.weights} bits "
-            "that are left of them in exact arithmetic."
-        )
+        return [
+            *lines,
+            f"The first layer whose weights differ is {report.first_difference}; the results of all layers are the "
+            f"same on this input, with the {report.grid.weights} bits that exact arithmetic leaves of the weights.",
+        ]
+    lines.append(f"The first layer that differs is {report.first_difference}.")
     first = next((item for item in report.differences if item.name == report.first_difference), None)
     if first is not None and first.is_doubtful:
         lines.append(
@@ -105,10 +106,12 @@ def verdict(report: ExactReport) -> list[str]:
 def _same(report: ExactReport) -> str:
     results = sum(item.size for item in (*report.inference, *report.training, *report.statistics))
     weights = sum(item.size for item in report.tensors)
-    modes = "in evaluation and in training" if report.training else "in evaluation"
+    modes = f"{len(report.inference)} layers in evaluation"
+    if report.training:
+        modes += f" and {len(report.training)} in training"
     most = max(report.bits.values(), default=0.0)
     return (
-        f"The same, bit for bit: {weights} weights, and {results} results of {len(report.order)} layers {modes}. "
+        f"The same, bit for bit: {weights} weights, and {results} results of {modes}. "
         f"No sum needed more than {most:.0f} of {MANTISSA} bits, so that no order of summation can matter."
     )
 

@@ -12,9 +12,9 @@ from effnet.backends import Array, Network, device_of
 from effnet.choices import Backend, Device
 from effnet.errors import InexactNetwork
 from effnet.frameworks import check_trainable, import_frameworks
-from effnet.parity_engine.grid import Grid, grid_state, to_grid
+from effnet.parity_engine.grid import Grid, grid_state, norm_of, to_grid
 from effnet.parity_engine.trace import Trace
-from effnet_core import NetworkSpec
+from effnet_core import NetworkSpec, Role, parameters
 
 
 class _Model(Protocol):
@@ -71,12 +71,7 @@ def run_exactly(network: Network, request: ExactRequest, *, backend: Backend, de
     with device_of(backend, device):
         model = _model(network, backend, device, request.names)
         held = model.state()
-        bad = [name for name, values in held.items() if not np.isfinite(values).all()]
-        if bad:
-            raise InexactNetwork(
-                f"{network.name} holds NaN or Inf in {len(bad)} tensors, first {bad[0]}; expected finite weights. "
-                "Without --exact they are compared all the same."
-            )
+        _check_weights(network, held)
         state = grid_state(network.spec, held, grid, reference=request.reference)
         model.load(state)
         trace = Trace(network.spec, state, grid, reference=request.reference)
@@ -90,6 +85,29 @@ def run_exactly(network: Network, request: ExactRequest, *, backend: Backend, de
             inference=_traced(trace),
             training=_traced(trained),
             statistics=model.updated(request.reference, state, trained),
+        )
+
+
+def _check_weights(network: Network, held: Mapping[str, Array]) -> None:
+    """Raise `InexactNetwork` for what the grid, which replaces weights by others, would hide."""
+    bad = [name for name, values in held.items() if not np.isfinite(values).all()]
+    if bad:
+        raise InexactNetwork(
+            f"{network.name} holds NaN or Inf in {len(bad)} tensors, first {bad[0]}; expected finite weights. "
+            "Without --exact they are compared all the same."
+        )
+    lowest = {
+        parameter.name: (float(held[parameter.name].min()), norm_of(network.spec, parameter.layer).epsilon)
+        for parameter in parameters(network.spec)
+        if parameter.role is Role.VARIANCE and parameter.name in held
+    }
+    rootless = [name for name, (variance, epsilon) in lowest.items() if variance + epsilon <= 0]
+    if rootless:
+        variance, epsilon = lowest[rootless[0]]
+        raise InexactNetwork(
+            f"{network.name} has variances that have no root in {len(rootless)} tensors, first {rootless[0]} with "
+            f"{variance:g}; expected more than -{epsilon:g}, the epsilon that is added. Without --exact they are "
+            "compared all the same."
         )
 
 

@@ -53,6 +53,16 @@ def check_comparable(a: NetworkSpec, b: NetworkSpec) -> tuple[str, ...]:
     return (*cut, *(f"The definitions differ in {path}: {values}." for path, values in found.items()))
 
 
+def check_both_normalised(a: NetworkSpec, b: NetworkSpec, *, wanted: str) -> None:
+    """Raise `IncomparableNetworks` where the normalisations of one alone are folded into its convolutions."""
+    if (a.norm is None) is not (b.norm is None):
+        raise IncomparableNetworks(
+            f"In {'a' if a.norm is None else 'b'} alone the normalisations are folded into the convolutions, so that "
+            f"it has other weights than the other one; {wanted} needs the same on both sides. Fold both or neither, or "
+            "compare what they compute without --exact and --train."
+        )
+
+
 def common_endpoints(a: NetworkSpec, b: NetworkSpec) -> tuple[str, ...]:
     """The endpoints that both networks have, in forward order."""
     return endpoints(up_to_common_end(a, b)[0])

@@ -7,6 +7,7 @@ back. So rounding is one piece of code, and everything else is theirs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from math import ceil
 from zlib import crc32
 
@@ -52,6 +53,7 @@ class Trace:
         self.training = training
         self._layers = {layer.name: layer for layer in layers(spec)}
         self._parameters = _by_layer(spec)
+        self._ends = _ends(spec)
         self._state, self._grid, self._reference, self._seed = state, grid, reference, seed
 
     def __contains__(self, name: str) -> bool:
@@ -67,7 +69,8 @@ class Trace:
             self._check(layer, inputs)
         if layer.kind is LayerKind.DROP and self.training:
             output = self._dropped(name, inputs[0], again)
-        if layer.kind is LayerKind.LINEAR and not name.startswith("hidden."):
+        is_exact = layer.kind is LayerKind.LINEAR and not name.startswith("hidden.")
+        if is_exact and name not in self._ends:
             result = output + 0.0  # no negative zero: whether a sum gives one depends on its order
         else:
             bits = grid.mixture if layer.kind is LayerKind.MIXTURE else grid.activations
@@ -181,6 +184,15 @@ def _by_layer(spec: NetworkSpec) -> dict[str, Parameter]:
     for parameter in parameters(spec):
         found.setdefault(parameter.layer, parameter)
     return found
+
+
+def _ends(spec: NetworkSpec) -> frozenset[str]:
+    """Convolutions that are the last step of a block: with its normalisation folded and no residual, what they give is
+    the block's output. It is rounded as every output is, here, because not every framework has a layer for such an end.
+    """
+    names = [layer.name for layer in layers(spec)]
+    paths = {f"blocks.{index}" for index, block in enumerate(spec.blocks) if not block.has_residual}
+    return frozenset(before for before, name in pairwise(names) if name in paths and before.endswith(".conv"))
 
 
 def _bits(largest: float, step: float) -> float:

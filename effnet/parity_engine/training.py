@@ -18,7 +18,7 @@ from effnet.parity_engine.compare import check_limit
 from effnet.parity_engine.pair import Processes, workers
 from effnet.parity_engine.race import Competitor, Race
 from effnet.parity_engine.run import Given, RandomInput, Side, chosen_backends, given_input, opened, side
-from effnet.parity_engine.specs import check_comparable
+from effnet.parity_engine.specs import check_both_normalised, check_comparable
 from effnet.parity_engine.trainee import USUAL, Array, Course, Trainee, check_labels
 from effnet.parity_engine.training_compare import Difference, StepComparison, TensorComparison
 from effnet_core import (
@@ -105,6 +105,7 @@ def training_parity(  # noqa: PLR0913  # each is a choice of its own
     backend_a, backend_b = chosen_backends(network_a, network_b, a_backend, b_backend)
     check_trainable((backend_a, backend_b), wanted="A comparison of training")
     notes = check_comparable(network_a.spec, network_b.spec)
+    check_both_normalised(network_a.spec, network_b.spec, wanted="a comparison of training")
     classes = classifier_of(network_a.spec, wanted="a loss").num_classes
     classifier_of(network_b.spec, wanted="a loss")
     given = RandomInput(images=4) if inputs is None else inputs

@@ -184,7 +184,9 @@ def test_exact_parity_gives_the_verdict_as_exit_code(saved, batch, tmp_path):
     assert (found["agrees"], found["first_difference"]) == (False, "head.conv")
     text = run("parity", saved, other, batch, *sides, "--no-training", "--grid-bits", "8", code=1).stdout
     assert "Different: 1 of 140 tensors of weights." in text
-    assert "The results of all layers are the same" in text
+    said = " ".join(text.split())
+    assert "The first layer whose weights differ is head.conv; the results of all layers are the same on this" in said
+    assert "The first layer that differs" not in said
 
 
 def test_options_with_a_prefix_are_for_one_side_and_prevail():

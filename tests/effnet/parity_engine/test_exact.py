@@ -1,15 +1,19 @@
 """Exact arithmetic: correct networks agree in every bit, and every mistake is seen in its layer."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from effnet import Network, exact_parity
-from effnet.errors import DeviceUnavailable, InexactNetwork, InputError
+from converters import fold
+from effnet import Network, exact_parity, training_parity
+from effnet.errors import DeviceUnavailable, IncomparableNetworks, InexactNetwork, InputError
+from effnet.parity_engine import trace
 from effnet.parity_engine.compare import Remark
+from effnet.parity_engine.exact_report import verdict
 from effnet.parity_engine.grid import Grid
-from effnet_core import CheckpointMismatch, InvalidOption, layers, parameters, resolve
+from effnet_core import CheckpointMismatch, InvalidOption, LayerKind, layers, parameters, resolve
 from tests.devices import DEVICES, available
 from tests.faults import FAULTS, SPEC, STATE
 from tests.lively import images, lively_state
@@ -58,6 +62,41 @@ def test_without_a_mistake_not_one_bit_differs(name, device):
     lively = [item for item in (*report.inference, *report.training) if not item.remarks]
     assert len(lively) == len(report.inference) + len(report.training)
     assert 20 < max(report.bits.values()) < 53
+
+
+def folded(network):
+    spec, state = fold(network.spec, network.state)
+    return replace(network, spec=spec, state=state)
+
+
+@pytest.mark.parametrize("name", ["lite0", "condconv-b0-4e"])
+def test_folded_networks_have_the_same_bits_in_both_frameworks(name, monkeypatch):
+    network, options = folded(member(name)), {"inputs": images(2, *FAMILIES[name][1]), "training": False}
+    report = exact_parity(network, network, **options)
+    assert (report.a.backend, report.b.backend) == ("tf", "torch")
+    assert report.agrees, report.differences[0]
+    # The control: an end that one framework alone rounds.
+    monkeypatch.setattr(trace, "_ends", lambda spec: frozenset())
+    unrounded = exact_parity(network, network, **options)
+    plain = [f"blocks.{index}" for index, block in enumerate(network.spec.blocks) if not block.has_residual]
+    assert unrounded.first_difference == plain[0]
+
+
+def test_a_mistake_in_a_folded_network_is_seen_in_its_layer():
+    network = folded(BASE)
+    kernel = network.state["blocks.1.project.conv.kernel"]
+    other = replace(network, state={**network.state, "blocks.1.project.conv.kernel": kernel[..., ::-1]})
+    sides = {"a_backend": "torch", "b_backend": "torch", "inputs": images(2, 32, 32), "training": False}
+    found = exact_parity(network, other, **sides)
+    assert next(item.name for item in found.inference if item.differing) == "blocks.1.project.conv"
+    assert exact_parity(network, network, **sides).agrees
+
+
+def test_a_folded_network_is_not_compared_with_one_that_is_not():
+    with pytest.raises(IncomparableNetworks, match=r"In b alone .* folded .* exact arithmetic .* without --exact"):
+        in_torch(folded(BASE))
+    with pytest.raises(IncomparableNetworks, match=r"In a alone .* a comparison of training .* Fold both or neither"):
+        training_parity(folded(BASE), BASE, steps=1, a_backend="torch", b_backend="torch")
 
 
 @pytest.mark.parametrize("backend", ["tf", "torch"])
@@ -127,6 +166,15 @@ def test_weights_that_differ_in_the_last_bit_are_listed_although_no_result_diffe
     report = in_torch(replace(BASE, state=FAULTS["one float"].state(STATE)))
     assert [(item.name, item.differing) for item in report.differences] == [("blocks.2.project.conv.kernel", 1)]
     assert not report.agrees
+    lines = verdict(report)
+    assert (
+        "The first layer whose weights differ is blocks.2.project.conv; the results of all layers are the same"
+        in (lines[-1])
+    )
+    assert not any("first layer that differs" in line for line in lines)
+    seen = verdict(in_torch(replace(BASE, state=FAULTS["swapped norms"].state(STATE))))  # the control
+    assert any("The first layer that differs is" in line for line in seen)
+    assert not any("the same" in line for line in seen)
 
 
 def test_another_width_inside_squeeze_and_excite_is_named():
@@ -175,6 +223,32 @@ def test_weights_that_are_not_finite_are_refused_by_name():
     broken = replace(BASE, state=STATE | {"stem.norm.beta": np.full(16, np.nan, np.float32)})
     with pytest.raises(InexactNetwork, match=r"1 tensors, first stem\.norm\.beta"):
         in_torch(broken)
+
+
+def test_variances_without_a_root_are_refused_by_name():
+    """The grid, which has variances of its own, would hide them."""
+    name, epsilon = "blocks.1.depthwise.norm.variance", SPEC.norm.epsilon
+    variance = STATE[name].copy()
+    variance[3] = -1
+    broken = replace(BASE, state={**STATE, name: variance})
+    with pytest.raises(
+        InexactNetwork, match=rf"1 tensors, first {re.escape(name)} with -1; expected more than -0\.001"
+    ):
+        in_torch(broken)
+    variance[3] = -epsilon / 2  # the control: a root is left
+    just = replace(BASE, state={**STATE, name: variance})
+    sides = {"a_backend": "torch", "b_backend": "torch", "inputs": images(2, 32, 32), "training": False}
+    assert exact_parity(just, just, **sides).agrees
+
+
+def test_the_verdict_counts_the_layers_that_were_compared():
+    (alone,) = verdict(in_torch(BASE, training=False, inputs=images(2, 32, 32)))
+    (both,) = verdict(in_torch(BASE))
+    drops = sum(layer.kind is LayerKind.DROP for layer in layers(SPEC))
+    count = len(layers(SPEC))
+    assert drops > 0
+    assert f"{count - drops} layers in evaluation." in alone
+    assert f"{count - drops} layers in evaluation and {count} in training." in both
 
 
 def test_cuda_is_refused_where_there_is_none():

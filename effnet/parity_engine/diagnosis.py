@@ -2,7 +2,8 @@
 
 A suspicion is a changed network (`effnet.parity_engine.hypotheses`). It is run as the original was, up to the layer in
 question, and explains the difference when float64 then holds it to what rounding explains; only such a one is run
-whole. Nothing is concluded from names or numbers alone.
+whole. One that takes most of the difference away, and leaves more than rounding explains, is told apart from that.
+Nothing is concluded from names or numbers alone.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import numpy as np
 
 from effnet.backends import Network
 from effnet.choices import Backend
+from effnet.parity_engine.bits import differing_bits
 from effnet.parity_engine.compare import MULTIPLE, ROUNDOFF64, Array, Comparison, Outputs, distance, explained
 from effnet.parity_engine.hypotheses import Hypothesis, Place, Suspect, belongs, hypotheses, up_to
 from effnet.parity_engine.pair import Again
 from effnet_core import parameters
 
 _IMAGE_AXES = 4
+NEARLY = 100
+"""How many times smaller a suspicion has to make a difference to be told although it does not explain all of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +69,33 @@ class Cause:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NearCause:
+    """A change of one network that takes away most of the difference at the first layer, and not all of it."""
+
+    suspect: Suspect
+    side: str
+    words: str
+    relative_l2: float
+    """What is left between the two at the layer, in float64."""
+    before: float
+    """What there was without the change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightDifference:
+    """A tensor of the first layer that differs whose values are not the same in both networks."""
+
+    name: str
+    differing: int
+    """Values of which a bit differs; all of them where the shapes differ or one side does not have it."""
+    size: int
+    not_finite: tuple[str, ...]
+    """The sides that hold NaN or Inf in it: "a", "b"."""
+    only: str | None
+    """The side that alone has it; None where both do."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Diagnosis:
     """What is known about the first layer that differs."""
 
@@ -75,6 +106,14 @@ class Diagnosis:
     """Whatever explains the layer, what explains the whole network first; empty where nothing that was tried does."""
     tried: tuple[Suspect, ...]
     """What was suspected."""
+    nearest: NearCause | None
+    """Of what was tried, what comes nearest, where nothing explains the difference and this makes it `NEARLY` times
+    smaller.
+    """
+    weights: tuple[WeightDifference, ...]
+    """The tensors of the layer that differ, as the networks were given them, in forward order."""
+    folded: str | None
+    """The side whose normalisations alone are folded into the convolutions, so that its weights are others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +138,7 @@ def diagnose(comparison: Comparison, a: Party, b: Party, batch: Array) -> Diagno
     names = tuple(one.name for one in comparison.layers)
     before = names[names.index(layer) - 1] if names[0] != layer else None
     causes: list[Cause] = []
+    near: list[NearCause] = []
     tried: list[Suspect] = []
     # PyTorch builds a network faster than Keras, and one explanation is enough.
     for changed, fixed in sorted(((a, b), (b, a)), key=lambda pair: pair[0].backend is not Backend.TORCH):
@@ -110,7 +150,9 @@ def diagnose(comparison: Comparison, a: Party, b: Party, batch: Array) -> Diagno
         for hypothesis in hypotheses(changed.network, fixed.network.spec, place, batch):
             tried.append(hypothesis.suspect)
             found = _tested(hypothesis, changed, fixed, comparison, layer)
-            if found is not None:
+            if isinstance(found, NearCause):
+                near.append(found)
+            elif found is not None:
                 causes.append(found)
     return Diagnosis(
         layer=layer,
@@ -118,17 +160,30 @@ def diagnose(comparison: Comparison, a: Party, b: Party, batch: Array) -> Diagno
         b=_surroundings(b, layer, before, batch),
         causes=tuple(sorted(causes, key=lambda cause: not cause.is_whole)),
         tried=tuple(dict.fromkeys(tried)),
+        nearest=None if causes else min(near, key=lambda one: one.relative_l2, default=None),
+        weights=_weights(layer, a.network, b.network),
+        folded=_folded(a.network, b.network),
     )
 
 
-def _tested(hypothesis: Hypothesis, changed: Party, fixed: Party, comparison: Comparison, layer: str) -> Cause | None:
-    """The cause that a suspicion turns out to be: first up to the layer, then whole."""
+def _tested(
+    hypothesis: Hypothesis, changed: Party, fixed: Party, comparison: Comparison, layer: str
+) -> Cause | NearCause | None:
+    """The cause that a suspicion turns out to be, or nearly: first up to the layer, then whole."""
     names = tuple(one.name for one in comparison.layers)
     near = names[: names.index(layer) + 1]
     found = changed.again(up_to(hypothesis.here, layer), hypothesis.batch, near)
-    if _first_difference(found, fixed, comparison, near) is not None:
+    following = _first_difference(found, fixed, comparison, near)
+    if following not in (None, layer) or found[layer].shape != fixed.outputs.float64[layer].shape:
         return None
     left = distance(found[layer], fixed.outputs.float64[layer]).relative_l2
+    if following is not None:
+        before = comparison.layers[names.index(layer)].float64.relative_l2
+        if not left * NEARLY <= before:
+            return None
+        return NearCause(
+            suspect=hypothesis.suspect, side=changed.letter, words=hypothesis.words, relative_l2=left, before=before
+        )
     reached: list[tuple[int, bool, str | None]] = []
     for network, is_everywhere in ((hypothesis.everywhere, True), (hypothesis.here, False)):
         if network is not None:
@@ -166,6 +221,35 @@ def _agrees(name: str, found: Array, outputs: Outputs, comparison: Comparison) -
     # What rounding does to the other network: a right change computes the same.
     own = distance(outputs.float32[name], wanted).relative_l2
     return apart.relative_l2 <= MULTIPLE * explained(own, own, roundoff=ROUNDOFF64)
+
+
+def _weights(layer: str, a: Network, b: Network) -> tuple[WeightDifference, ...]:
+    names = [
+        parameter.name for network in (a, b) for parameter in parameters(network.spec) if belongs(parameter, layer)
+    ]
+    found: list[WeightDifference] = []
+    for name in dict.fromkeys(names):
+        held = {"a": a.state.get(name), "b": b.state.get(name)}
+        bits = differing_bits(name, *held.values())
+        bad = [side for side, values in held.items() if values is not None and not np.isfinite(values).all()]
+        having = [side for side, values in held.items() if values is not None]
+        if bits.differing:
+            found.append(
+                WeightDifference(
+                    name=name,
+                    differing=bits.differing,
+                    size=bits.size,
+                    not_finite=tuple(bad),
+                    only=having[0] if len(having) == 1 else None,
+                )
+            )
+    return tuple(found)
+
+
+def _folded(a: Network, b: Network) -> str | None:
+    if (a.spec.norm is None) is (b.spec.norm is None):
+        return None
+    return "a" if a.spec.norm is None else "b"
 
 
 def _surroundings(party: Party, layer: str, before: str | None, batch: Array) -> Surroundings:

@@ -6,7 +6,7 @@ from typing import Any
 
 from effnet.frameworks import TITLES
 from effnet.parity_engine.compare import FLOOR, MULTIPLE, ROUNDOFF32, Comparison, LayerComparison, Limits
-from effnet.parity_engine.diagnosis import Cause, Diagnosis, Summary
+from effnet.parity_engine.diagnosis import Cause, Diagnosis, NearCause, Summary, WeightDifference
 from effnet.parity_engine.hypotheses import Suspect
 from effnet.parity_engine.run import ParityReport, Side
 from effnet.plain import plain
@@ -24,6 +24,8 @@ COLUMNS = (
     "",
 )
 
+_TENSORS = 6
+"""Of a layer that are named in a sentence."""
 TENSOR_COLUMNS = ("tensor", "side", "shape", "mean", "std", "largest")
 
 
@@ -100,11 +102,17 @@ def tensor_rows(diagnosis: Diagnosis) -> list[tuple[str, ...]]:
 
 def explanations(diagnosis: Diagnosis | None) -> list[str]:
     """What explains the first difference, or what was tried in vain, in sentences."""
-    if diagnosis is None or not diagnosis.tried:
+    if diagnosis is None:
         return []
+    if not diagnosis.tried:  # a layer without usual causes, or rounding
+        return [_weights(diagnosis)] if diagnosis.weights else []
     if not diagnosis.causes:
         tried = ", ".join(diagnosis.tried)
-        return [f"No usual cause explains {diagnosis.layer}; tried on either side: {tried}. Look at its weights."]
+        return [
+            f"No usual cause explains {diagnosis.layer}; tried on either side: {tried}.",
+            *([] if diagnosis.nearest is None else [_nearly(diagnosis.layer, diagnosis.nearest)]),
+            _weights(diagnosis),
+        ]
     return [_explanation(diagnosis.layer, cause) for cause in diagnosis.causes]
 
 
@@ -117,6 +125,36 @@ def _explanation(layer: str, cause: Cause) -> str:
     if cause.suspect in (Suspect.AVERAGES, Suspect.NORMALISATION):
         return f"{found}. The whole network agrees then."
     return f"{found}{', in every layer' if cause.is_everywhere else ', there alone'}. The whole network agrees then."
+
+
+def _nearly(layer: str, cause: NearCause) -> str:
+    return (
+        f"Nearly ({cause.suspect}): at {layer}, {cause.relative_l2:.0e} is left of {cause.before:.0e} when "
+        f"{cause.side.upper()} {cause.words}. That is still more than rounding explains, so that something else is "
+        "different there too."
+    )
+
+
+def _weights(diagnosis: Diagnosis) -> str:
+    """Which tensors of the layer are not the same."""
+    if diagnosis.folded is not None:
+        return f"{diagnosis.folded.upper()} is folded, the other one is not, so that their weights cannot be the same."
+    if not (diagnosis.a.weights or diagnosis.b.weights):
+        return "It has no weights: it computes something else."
+    if not diagnosis.weights:
+        return "The weights that both were given for it are the same, bit for bit: it does something else with them."
+    found = [_weight(item) for item in diagnosis.weights]
+    more = len(found) - _TENSORS
+    return f"Of its weights, {'; '.join(found[:_TENSORS])}{f'; and {more} tensors more' if more > 0 else ''}."
+
+
+def _weight(item: WeightDifference) -> str:
+    if item.only is not None:
+        return f"{item.name} is in {item.only.upper()} alone"
+    bad = (
+        f" and holds NaN or Inf in {' and '.join(side.upper() for side in item.not_finite)}" if item.not_finite else ""
+    )
+    return f"{item.name} differs in {item.differing} of {item.size} values{bad}"
 
 
 def _tensor_row(letter: str, tensor: Summary) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from converters import Ema, SourceOptions
+from converters import Ema, SourceOptions, fold
 from effnet import Network, RandomInput, load_network, parity
 from effnet.cli.app import app
 from effnet.parity_engine.compare import Limits
@@ -72,7 +72,7 @@ def test_a_usual_mistake_in_one_layer_of_either_backend_is_named(name, backend, 
 def test_another_mistake_gets_no_cause(name, backend, monkeypatch):
     report = planted(name, backend, monkeypatch)
     assert (report.agrees, report.diagnosis.layer) == (False, UNEXPLAINED[name])
-    assert report.diagnosis.causes == ()
+    assert (report.diagnosis.causes, report.diagnosis.nearest) == ((), None)
     assert report.diagnosis.tried != () or name == "residual"
 
 
@@ -232,9 +232,56 @@ def test_what_was_found_is_said_in_sentences_rows_and_json():
 
 def test_what_explains_one_layer_alone_or_nothing_is_said():
     kernel = {"stem.conv.kernel": TEN.state["stem.conv.kernel"][..., ::-1]}
-    (line,) = explanations(in_torch(TEN, replace(TEN, state={**TEN.state, **kernel})).diagnosis)
-    assert line.startswith("No usual cause explains stem; tried on either side: padding, epsilon, activation, input")
+    first, second = explanations(in_torch(TEN, replace(TEN, state={**TEN.state, **kernel})).diagnosis)
+    assert first.startswith("No usual cause explains stem; tried on either side: padding, epsilon, activation, input")
+    count = kernel["stem.conv.kernel"].size
+    assert second == f"Of its weights, stem.conv.kernel differs in {count} of {count} values."
     assert explanations(in_torch(TEN, TEN).diagnosis) == []
+
+
+@pytest.mark.parametrize(("moved", "is_near"), [(1e-3 - 1e-5, True), (5e-3, False)])
+def test_what_explains_nearly_all_is_told_apart(moved, is_near):
+    """Variances in float32 that make up for an epsilon of 1e-5, in a network that has 1e-3: rounding is left."""
+    # The smaller the variance, the more an epsilon shows.
+    small = {name: array * (np.float32(0.01) if "variance" in name else 1) for name, array in TEN.state.items()}
+    a = replace(TEN, state=small)
+    raised = {name: array + np.float32(moved) for name, array in small.items() if "variance" in name}
+    found = in_torch(a, replace(a, state={**small, **raised}), inputs=RandomInput(size=32)).diagnosis
+    assert (found.layer, found.causes) == ("stem", ())
+    lines = explanations(found)
+    assert lines[-1].startswith("Of its weights, stem.norm.variance differs in ")
+    if not is_near:  # the control
+        assert found.nearest is None
+        assert not any(line.startswith("Nearly") for line in lines)
+        return
+    near = found.nearest
+    assert (near.suspect, near.side, near.words) == (Suspect.EPSILON, "b", "normalises with epsilon 1e-05")
+    assert 1e-12 < near.relative_l2 < 1e-6
+    assert near.before > 1e-3
+    assert lines[1].startswith(
+        f"Nearly (epsilon): at stem, {near.relative_l2:.0e} is left of {near.before:.0e} when B "
+    )
+
+
+def test_the_tensors_that_differ_are_named_with_what_is_in_them():
+    kernel, beta = (TEN.state[name].copy() for name in ("stem.conv.kernel", "stem.norm.beta"))
+    kernel[0, 0, 0, 0] += 1
+    beta[:2] = np.nan
+    b = replace(TEN, state={**TEN.state, "stem.conv.kernel": kernel, "stem.norm.beta": beta})
+    line = explanations(in_torch(TEN, b, inputs=RandomInput(size=32)).diagnosis)[-1]
+    assert line == (
+        f"Of its weights, stem.conv.kernel differs in 1 of {kernel.size} values; "
+        f"stem.norm.beta differs in 2 of {beta.size} values and holds NaN or Inf in B."
+    )
+    spec, state = fold(TEN.spec, TEN.state)
+    folded = replace(TEN, spec=spec, state=state)
+    line = explanations(in_torch(TEN, folded, inputs=RandomInput(size=32)).diagnosis)[-1]
+    assert line == "B is folded, the other one is not, so that their weights cannot be the same."
+    logits = {"classifier.bias": TEN.state["classifier.bias"] + np.float32(1)}
+    line = explanations(
+        in_torch(TEN, replace(TEN, state={**TEN.state, **logits}), inputs=RandomInput(size=32)).diagnosis
+    )[-1]
+    assert line == "Of its weights, classifier.bias differs in 10 of 10 values."
 
 
 def test_the_command_and_the_page_name_the_cause(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -40,7 +41,7 @@ def find_models(where: Path, *, every_version: bool = False) -> list[Found]:
     """
     if not where.exists():
         raise UnservableModel(f"{where} does not exist. Expected a directory with {_LAYOUT}.")
-    where = where.resolve()
+    where = _place(where)
     if where.is_file():
         return [_single_file(where)]
     if _version(where) is not None and (one := _at(where.parent.name, where)) is not None:
@@ -50,6 +51,12 @@ def find_models(where: Path, *, every_version: bool = False) -> list[Found]:
         raise UnservableModel(f"{where} holds no model. Expected {_LAYOUT}.")
     wanted = (found if every_version else found[-1:] for _, found in sorted(models.items()))
     return [version for versions in wanted for version in versions]
+
+
+def _place(where: Path) -> Path:
+    """The whole path. A link gives a model its own name, unless it leads to a version, such as `current` to 3."""
+    written, real = Path(os.path.abspath(where)), where.resolve()  # noqa: PTH100  # pathlib's keeps the dots
+    return real if _version(real) is not None and _version(written) is None else written
 
 
 def _candidates(where: Path) -> list[tuple[str, list[Found]]]:

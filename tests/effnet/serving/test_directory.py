@@ -57,3 +57,18 @@ def test_one_model_one_version_or_one_file(models, place, expected):
 def test_what_holds_no_model(models, place, says):
     with pytest.raises(UnservableModel, match=says):
         find_models(models / place)
+
+
+@pytest.mark.parametrize(
+    ("target", "link", "expected"),
+    [
+        ("b0", "production", ("production", 10, Kind.SAVED_MODEL)),
+        ("b0/2/model.onnx", "tested.onnx", ("tested", 1, Kind.ONNX)),
+        ("b0/2", "current", ("b0", 2, Kind.ONNX)),
+    ],
+)
+def test_links(models, target, link, expected):
+    place = models / "empty" / link
+    place.symlink_to(models / target)
+    assert shown(find_models(place)) == [expected]
+    assert shown(find_models(models / "b1" / ".." / "empty" / link)) == [expected]

@@ -1,1 +1,1 @@
-"""The parts of `tools/bench_convert.py`."""
+"""The parts of `tools/bench_convert.py`, `tools/bench_start.py` and `tools/bench_inference.py`."""

@@ -47,7 +47,7 @@ def main() -> int:
     if words.json:
         print(json.dumps([row(timing) for timing in found], indent=1))
     else:
-        console = Console()
+        console = Console(width=max(Console().width, 120))
         for batch in words.batches:
             rows = [timing for timing in found if timing.batch == batch]
             console.print(table(rows, title=f"{title}, batch {batch}"))

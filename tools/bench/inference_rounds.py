@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from random import Random
 from statistics import median, quantiles
 from typing import Any
 
@@ -63,8 +64,9 @@ def timings(
         floor = processes[TORCH].ask({"floor": batch})
         first = next(iter(logits.values()))
         seconds: dict[Contender, list[float]] = {contender: [] for contender in logits}
-        for _ in range(rounds):
-            for contender, taken in seconds.items():
+        for number in range(rounds):
+            # Another order each time, so that nobody always follows the same neighbour.
+            for contender, taken in Random(number).sample(list(seconds.items()), len(seconds)):
                 question = {"name": contender.name, "batch": batch, "count": COUNT}
                 taken.extend(processes[contender.runtime].ask(question)["seconds"])
         for contender, taken in seconds.items():

@@ -21,6 +21,8 @@ from effnet.serving.limits import Limits
 from effnet.serving.logs import log
 from effnet.serving.models import Loaded
 
+_TURNS = 3
+
 
 def serve(loaded: Sequence[Loaded], *, host: str, port: int, limits: Limits, started: Callable[[str], None]) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what was accepted and return.
@@ -91,12 +93,14 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log("ending", connections=len(self.server_state.connections), answering=len(self.server_state.tasks))
-        # From now on every answer closes its connection, and /readyz says no.
-        self._gate["draining"] = True
-        # One turn of the loop accepts the connections that wait already.
-        await asyncio.sleep(0)
+        # The connections that wait already are accepted: those that a turn of the loop finds, behind this in that turn.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
+        # From now on every answer closes its connection, and /readyz says no. Not before: who is told to connect anew
+        # while the door is closing may be reset by the system, neither accepted nor refused.
+        self._gate["draining"] = True
         # A client on an open connection may be sending just now: closing at once would lose its request.
         until = asyncio.get_running_loop().time() + self._drain
         while self.server_state.connections and asyncio.get_running_loop().time() < until:

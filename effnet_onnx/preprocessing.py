@@ -20,7 +20,7 @@ _BLOCK = 16
 """Pixels of the result that one product of matrices computes."""
 
 
-def prepare(image_HWC: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:  # noqa: N803
+def prepare(image_HWC: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
     """One decoded image (H, W, 3) of 8 bits as normalised input (S, S, 3) with S = `preprocessing.resolution`.
 
     Raises `InvalidSpec` for an image of another shape or type, or one whose sides no plan takes.
@@ -32,14 +32,14 @@ def prepare(image_HWC: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArr
         )
     height, width, _ = image_HWC.shape
     made = plan(preprocessing, height=height, width=width)
-    pixels_SSC = resized(image_HWC, made)  # noqa: N806
+    pixels_SSC = resized(image_HWC, made)
     if made.clips:
-        pixels_SSC = np.clip(pixels_SSC, 0, 255)  # noqa: N806
+        pixels_SSC = np.clip(pixels_SSC, 0, 255)
     mean, scale = (np.array(numbers, np.float32) for numbers in (made.mean, made.scale))
     return np.asarray((pixels_SSC - mean) / scale, np.float32)
 
 
-def resized(image_HWC: NDArray[np.uint8], made: Plan) -> NDArray[np.float32]:  # noqa: N803
+def resized(image_HWC: NDArray[np.uint8], made: Plan) -> NDArray[np.float32]:
     """The part of an image (H, W, 3) that the plan cuts out, resized to (S, S, 3); not clipped, not normalised."""
     box = made.box
     part: Pixels = image_HWC[box.top : box.top + box.height, box.left : box.left + box.width]

@@ -19,7 +19,7 @@ _SUPPORT = {Resampling.PILLOW_BICUBIC: 2.0, Resampling.PILLOW_BILINEAR: 1.0}
 
 
 def pillow_resized(
-    image_HWC: Tensor,  # noqa: N803
+    image_HWC: Tensor,
     resampling: Resampling,
     *,
     resized: tuple[Tensor, Tensor],

@@ -20,13 +20,13 @@ _LEGACY = (Resampling.LEGACY_BICUBIC, Resampling.LEGACY_BILINEAR)
 _BICUBIC = (Resampling.LEGACY_BICUBIC, Resampling.HALF_PIXEL_BICUBIC)
 
 
-def prepare(image_HWC: Tensor, preprocessing: Preprocessing) -> Tensor:  # noqa: N803
+def prepare(image_HWC: Tensor, preprocessing: Preprocessing) -> Tensor:
     """One decoded image (H, W, 3) of 8 bits as normalised float32 input (S, S, 3), S = `preprocessing.resolution`."""
     side, crop = preprocessing.resolution, preprocessing.crop
     shape = tf.shape(image_HWC)
     height, width = shape[0], shape[1]
     if isinstance(crop, CentreCrop):
-        image_HWC = _centre(image_HWC, crop, side, height, width)  # noqa: N806
+        image_HWC = _centre(image_HWC, crop, side, height, width)
     if isinstance(crop, ShorterSide):
         resized, start = _shorter_side(crop, side, height, width)
     else:

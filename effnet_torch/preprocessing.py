@@ -17,7 +17,7 @@ _BLOCK = 16
 """Pixels of the result that one product of matrices computes."""
 
 
-def prepare(image_HWC: Tensor, preprocessing: Preprocessing) -> Tensor:  # noqa: N803
+def prepare(image_HWC: Tensor, preprocessing: Preprocessing) -> Tensor:
     """One decoded image (H, W, 3) of 8 bits as normalised input (3, S, S), S = `preprocessing.resolution`, on its
     device.
 
@@ -30,14 +30,14 @@ def prepare(image_HWC: Tensor, preprocessing: Preprocessing) -> Tensor:  # noqa:
         )
     height, width, _ = image_HWC.shape
     made = plan(preprocessing, height=height, width=width)
-    pixels_SSC = resized(image_HWC, made)  # noqa: N806
+    pixels_SSC = resized(image_HWC, made)
     if made.clips:
-        pixels_SSC = pixels_SSC.clamp(0, 255)  # noqa: N806
+        pixels_SSC = pixels_SSC.clamp(0, 255)
     mean, scale = (torch.tensor(numbers, device=image_HWC.device) for numbers in (made.mean, made.scale))
     return ((pixels_SSC - mean) / scale).permute(2, 0, 1).contiguous()  # (S, S, C) -> (C, S, S)
 
 
-def resized(image_HWC: Tensor, made: Plan) -> Tensor:  # noqa: N803
+def resized(image_HWC: Tensor, made: Plan) -> Tensor:
     """The part of an image (H, W, 3) that the plan cuts out, resized to (S, S, 3); not clipped, not normalised."""
     box = made.box
     part = image_HWC[box.top : box.top + box.height, box.left : box.left + box.width]

@@ -23,6 +23,7 @@ from effnet_core import (
     recipe_preprocessing,
     resolve,
 )
+from effnet_onnx.preprocessing import prepare
 
 FOLDER = Path(__file__).parent / "data" / "oracle" / "preprocessing"
 JPEG = (FOLDER / "img_97x131.jpg").read_bytes()
@@ -37,8 +38,6 @@ PLAIN = replace(resolve("b0").preprocessing, mean=(0.0, 0.0, 0.0), scale=(1.0, 1
 
 
 def by_numpy(image: Image, rule: Preprocessing) -> Prepared:
-    from effnet_onnx.preprocessing import prepare  # noqa: PLC0415
-
     return prepare(image, rule)
 
 

@@ -170,7 +170,7 @@ def load(port: int, name: str, photographs: Sequence[bytes], clients: int, secon
             [*command, f"http://127.0.0.1:{port}{path}"], capture_output=True, text=True, check=True
         ).stdout
     failed = sum(map(int, re.findall(r"(?:responses:|connect|read|write|timeout) (\d+)", done)))
-    rate = float(re.search(r"Requests/sec:\s+([0-9.]+)", done)[1])  # type: ignore[index]
+    rate = float(re.search(r"Requests/sec:\s+([0-9.]+)", done)[1])
     return Load(rate, milliseconds(done, "50"), milliseconds(done, "99"), failed)
 
 
@@ -266,7 +266,7 @@ def same(a: Any, b: Any) -> bool:
 def resident(pid: int) -> float:
     """Megabytes of memory of a process."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1e3  # type: ignore[index]
+    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1e3
 
 
 if __name__ == "__main__":

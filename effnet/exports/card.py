@@ -81,7 +81,7 @@ def contents_of(network: Network, spec: NetworkSpec, options: ExportOptions) -> 
             "effnet": __version__,
             "source": Path(network.name).name,
             "digest": state_digest(network.state).value,
-            "folded": options.fold,
+            "folded": spec.norm is None,
             "top": top,
             "runtime": options.kind.value,
         },

@@ -91,7 +91,7 @@ def export(
         path=staging.place,
         kind=options.kind,
         network=network.spec.name,
-        folded=options.fold,
+        folded=ready.spec.norm is None,
         nbytes=nbytes,
         notes=(*network.notes, *contents.notes, *found.notes),
         verification=found,

@@ -175,10 +175,23 @@ def _of_bytes(path: Path, reader: str, truth: Array, rounded: Array, options: Ex
         signature = signatures["classify_bytes"]
         names = {key: signature.outputs[key].name for key in ("indices", "probabilities")}
         found = session.run(names, {signature.inputs["image_bytes"].name: [_jpeg()]})
-    chosen = found["indices"]
-    wide, narrow = (np.take_along_axis(_softmax(logits), chosen, axis=-1) for logits in (truth, rounded))
-    check = _check(reader, "classify_bytes, a JPEG", found["probabilities"], wide, narrow, options)
-    return replace(check, same_top=int(np.array_equal(chosen[:, 0], truth.argmax(axis=-1))))
+    return check_answers(reader, found["indices"], found["probabilities"], (truth, rounded), options)
+
+
+def check_answers(
+    reader: str, chosen: Array, probabilities: Array, logits: tuple[Array, Array], options: ExportOptions
+) -> Check:
+    """The classes (N, k) that were chosen and their probabilities, against logits (N, classes) in float64 and float32.
+
+    The probabilities have to be those of these classes, and the k largest of all.
+    """
+    truth, rounded = map(_softmax, logits)
+    wide, narrow = (np.take_along_axis(values, chosen, axis=-1) for values in (truth, rounded))
+    largest, narrow_largest = (-np.sort(-values, axis=-1)[:, : chosen.shape[-1]] for values in (truth, rounded))
+    check = _check(reader, "classify_bytes, a JPEG", probabilities, wide, narrow, options)
+    are_largest = _check(reader, check.question, probabilities, largest, narrow_largest, options)
+    same = int(np.count_nonzero(chosen[:, 0] == truth.argmax(axis=-1)))
+    return replace(check, same_top=same, agrees=check.agrees and are_largest.agrees)
 
 
 def _softmax(logits: Array) -> Array:

@@ -156,7 +156,7 @@ def test_folded_checkpoints_are_written_and_recognised(tmp_path: Path, name: str
 def test_folded_networks_are_recognised_without_a_definition(tmp_path: Path, name: str) -> None:
     spec = resolve(name, width=0.25, num_classes=7)
     folded, weights = fold(spec, lively_state(spec))
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
     from effnet_torch import create_model  # noqa: PLC0415  # as above: not needed for the other tests
 
     torch.save(create_model(folded, weights).state_dict(), tmp_path / "plain.pth")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from effnet_core import (
     plan,
     resolve,
 )
+from effnet_onnx.preprocessing import resized
 from tests.preparing import FOLDER, JPEG, PLAIN, PNG, WAYS, decoded, decoded_by_graph, distance, official_cases
 
 LIMIT = 1e-4 * 255
@@ -77,8 +79,6 @@ def test_the_weights_of_another_kernel_are_seen() -> None:
     image = decoded(JPEG, rule)
     made = plan(rule, height=image.shape[0], width=image.shape[1])
     softer = plan(replace(rule, resampling=Resampling.HALF_PIXEL_BICUBIC), height=image.shape[0], width=image.shape[1])
-    from effnet_onnx.preprocessing import resized  # noqa: PLC0415
-
     mixed = replace(made, rows=softer.rows)
     assert np.abs(resized(image, made) - expected).max() < LIMIT
     assert np.abs(resized(image, mixed) - expected).max() > 40 * LIMIT
@@ -162,8 +162,6 @@ def test_clipping() -> None:
 @pytest.mark.parametrize("recipe", ["autoaugment", "lite", "v2", "v2-21k-ft1k"])
 def test_a_photograph(recipe: str) -> None:
     data = pytest.importorskip("skimage.data", reason="the extra `demo` is not installed")
-    from pathlib import Path  # noqa: PLC0415
-
     jpeg = (Path(data.__file__).parent / "rocket.jpg").read_bytes()
     rule = resolve("v2-s" if recipe.startswith("v2") else "b0", recipe=recipe, resolution=224).preprocessing
     expected = load_bytes(jpeg, rule)

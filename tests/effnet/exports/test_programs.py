@@ -70,7 +70,7 @@ def test_narrow_numbers_are_measured(small, tmp_path, quantize, limit):
 
 
 def test_torch_export_takes_any_batch_and_size(small, tmp_path):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
     path = tmp_path / "narrow.pt2"
     found = effnet.export(small, path, options=ExportOptions(kind=Kind.TORCH_EXPORT))
     assert [check.question for check in found.verification.checks] == ["2x64x64x3", "2x65x42x3"]

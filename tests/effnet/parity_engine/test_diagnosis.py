@@ -83,7 +83,7 @@ def test_every_fault_that_a_comparison_in_evaluation_can_see_is_expected_here():
 
 
 def _prepare_torch(model: Any) -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
     mean, scale = (torch.tensor(values, dtype=torch.float64).reshape(1, 3, 1, 1) for values in IMAGENET)
 
     def prepare(_: Any, given: Any) -> Any:

@@ -90,12 +90,8 @@ class Row:
 def measured(variant: str, device: Device) -> Row:
     """Run one network; takes minutes for the largest."""
     start = time.perf_counter()
-    spec = resolve(variant, width=WIDTHS.get(variant))
-    nominal = spec.preprocessing.resolution
-    side = nominal if multiply_adds(resolve(variant)) <= MOST else REDUCED
-    sizes = ((side, side), (side // 2 + 1 - side // 2 % 2, side // 2 + 1 - side // 2 % 2), (side // 2, side // 2 + 45))
-    network = Network(spec=spec, state=settled_state(spec, seed=1), name=variant)
     import_frameworks(BACKENDS)
+    network, sizes = network_and_sizes(variant)
     batches = [images(1, *size, seed=index) for index, size in enumerate(sizes)]
     found: dict[tuple[Backend, Precision], list[Array]] = {}
     for backend in BACKENDS:
@@ -125,6 +121,16 @@ def measured(variant: str, device: Device) -> Row:
         exact_values=sum(part.size for part in parts),
         seconds=time.perf_counter() - start,
     )
+
+
+def network_and_sizes(variant: str) -> tuple[Network, tuple[tuple[int, int], ...]]:
+    """The network with its random weights, and its nominal size, an odd one and one that is not square."""
+    spec = resolve(variant, width=WIDTHS.get(variant))
+    nominal = spec.preprocessing.resolution
+    side = nominal if multiply_adds(resolve(variant)) <= MOST else REDUCED
+    odd = side // 2 + 1 - side // 2 % 2
+    network = Network(spec=spec, state=settled_state(spec, seed=1), name=variant)
+    return network, ((side, side), (odd, odd), (side // 2, side // 2 + 45))
 
 
 def narrow_bound(name: str, float32: float) -> float:

@@ -68,7 +68,7 @@ def test_a_workspace_that_is_not_deterministic_is_refused(torch, monkeypatch):
     [("cpu", Backend.TF), ("cpu", Backend.TORCH), ("cuda", Backend.TORCH)],  # TensorFlow's are not switched on on cuda
 )
 def test_a_network_gives_the_same_bits_every_time(name, backend):
-    device = Device(devices.available(name))
+    device = Device(devices.available(name, *([devices.TORCH] if backend is Backend.TORCH else [])))
     network = Network(spec=SPEC, state=lively_state(SPEC), name="net")
     options = {"endpoints": ("logits",), "backend": backend, "precision": Precision.FLOAT32, "device": device}
     with runner(network, **options) as run:

@@ -3,6 +3,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from effnet.backends import device_of
+from effnet.choices import Backend, Device
 from effnet_core import NetworkSpec
 from tests.effnet_torch.helpers import narrow
 
@@ -22,11 +24,8 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each device, with float32 meaning float32 (no TF32)."""
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("PyTorch sees no CUDA device on this machine")
-    with torch.backends.cudnn.flags(allow_tf32=False):
-        precision = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")
+    with device_of(Backend.TORCH, Device(request.param)):
         yield request.param
-        torch.set_float32_matmul_precision(precision)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The commands put together, and what their failures look like."""
 
 from importlib import import_module
+from inspect import cleandoc
 from typing import Annotated, Any
 
 import typer
@@ -71,6 +72,11 @@ class _Commands(TyperGroup):
                 self.add_command(_command(name))
         return super().get_command(ctx, cmd_name)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        # Their options, which are not shown, take as long to put together as everything else.
+        named: dict[str, Any] = {name: TyperCommand(name, help=cleandoc(_function(name).__doc__)) for name in _COMMANDS}
+        TyperGroup(commands=named).format_commands(ctx, formatter)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -109,8 +115,12 @@ def effnet(
 
 def _command(name: str) -> Any:
     application = typer.Typer(**_SETTINGS)
-    application.command(name, cls=_Command)(getattr(import_module(f"effnet.cli.{name}"), _COMMANDS[name]))
+    application.command(name, cls=_Command)(_function(name))
     return typer.main.get_command(application)
+
+
+def _function(name: str) -> Any:
+    return getattr(import_module(f"effnet.cli.{name}"), _COMMANDS[name])
 
 
 app = typer.Typer(

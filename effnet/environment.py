@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,8 +44,13 @@ def environment() -> Environment:
         python=platform.python_version(),
         platform=platform.platform(),
         cpu=_processor(),
-        packages=tuple(found for name in _PACKAGES if (found := _package(name)) is not None),
+        packages=installed(_PACKAGES),
     )
+
+
+def installed(names: Iterable[str]) -> tuple[Package, ...]:
+    """Those of these libraries that are installed, with their versions."""
+    return tuple(found for name in names if (found := _package(name)) is not None)
 
 
 def _package(name: str) -> Package | None:

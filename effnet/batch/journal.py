@@ -19,15 +19,17 @@ from filelock import FileLock, Timeout
 
 from converters import OutputError
 from converters.staging import check_output
+from effnet.batch.finished import check_record_file, record_file, with_digest
+from effnet.batch.identity import differences
 from effnet.batch.rows import Value
 from effnet.batch.tables import table_format
 
 VERSION = 1
 """Of the folder's contents."""
-_RUN, _LOCK = "run.json", "lock"
+_RUN, _RECORD, _LOCK = "run.json", "record.json", "lock"
 _PART = "part-{:08d}.jsonl"
 _DONE = re.compile(r"part-(\d{8,})\.jsonl")
-_OURS = re.compile(r"part-\d{8,}\.jsonl(\.new)?|run\.json(\.new)?|table|lock")
+_OURS = re.compile(r"part-\d{8,}\.jsonl(\.new)?|(run|record)\.json(\.new)?|table|lock")
 
 
 class Journal(AbstractContextManager["Journal"]):
@@ -42,15 +44,16 @@ class Journal(AbstractContextManager["Journal"]):
     def __init__(self, target: Path, identity: Mapping[str, Value], *, resume: bool, overwrite: bool) -> None:
         self.target, self.kind = target, table_format(target)
         self.folder = partial_folder(target)
-        self._identity = {"version": VERSION, **identity}
+        self.identity = {"version": VERSION, **identity}
         self._check_ours()
         goes_on = resume and bool(self.done())
         if resume and not goes_on and not overwrite and target.exists():
             raise OutputError(
-                f"{target} exists, and no unfinished run lies beside it: there is nothing to resume. Pass --force "
+                f"{target} exists, no unfinished run lies beside it, and nothing says what made it. Pass --force "
                 "(overwrite=True) without --resume to run everything again, or name another output."
             )
         check_output(target, overwrite=overwrite or goes_on)
+        check_record_file(target)
         self._replaces = overwrite or goes_on
         with self.disk():
             self.folder.mkdir(exist_ok=True)
@@ -79,7 +82,7 @@ class Journal(AbstractContextManager["Journal"]):
                         f"{self.folder} holds an unfinished run ({len(self.done())} parts are done). Pass --resume "
                         "(resume=True) to go on, or --force (overwrite=True) to begin again."
                     )
-            self._put(_RUN, json.dumps(self._identity, indent=2))
+            self._put(_RUN, json.dumps(self.identity, indent=2))
 
     def _check_same(self) -> None:
         try:
@@ -87,15 +90,10 @@ class Journal(AbstractContextManager["Journal"]):
         except ValueError:
             found = None
         before = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-        names = sorted({*before, *self._identity})
-        other = [
-            f"{name} was {before.get(name)!r} and is {self._identity.get(name)!r}"
-            for name in names
-            if before.get(name) != self._identity.get(name)
-        ]
+        other = differences(before, self.identity)
         if other:
             raise OutputError(
-                f"{self.folder} holds an unfinished run of another kind: {'; '.join(other)}. Run it as before, or pass "
+                f"{self.folder} holds an unfinished run of another kind: {other}. Run it as before, or pass "
                 "--force (overwrite=True) without --resume to begin again."
             )
 
@@ -106,8 +104,7 @@ class Journal(AbstractContextManager["Journal"]):
 
     def done(self) -> frozenset[int]:
         """The parts that are complete."""
-        found = (_DONE.fullmatch(path.name) for path in self.folder.glob("part-*.jsonl"))
-        return frozenset(int(name[1]) for name in found if name is not None)
+        return _parts(self.folder)
 
     def save(self, number: int, rows: list[list[Value]]) -> None:
         """Keep a part, whole or not at all."""
@@ -125,8 +122,8 @@ class Journal(AbstractContextManager["Journal"]):
                         f"{file.name} is damaged. Remove it, and --resume does that part again."
                     ) from None
 
-    def finish(self, write: Callable[[Path], None]) -> None:
-        """Let `write` make the table, put it in its place and remove the folder.
+    def finish(self, write: Callable[[Path], None], *, record: str) -> None:
+        """Let `write` make the table, put it in its place with `record` (`record_of`), and remove the folder.
 
         What somebody else put there meanwhile stays, and the folder with it.
         """
@@ -136,7 +133,12 @@ class Journal(AbstractContextManager["Journal"]):
             with table.open("rb") as file:
                 os.fsync(file.fileno())
             check_output(self.target, overwrite=self._replaces)
+            beside = record_file(self.target)
+            if beside is not None:
+                self._put(_RECORD, with_digest(record, table))
             table.replace(self.target)
+            if beside is not None:
+                (self.folder / _RECORD).replace(beside)
         with suppress(OSError):  # the table is in its place, whatever becomes of the folder
             self._remove()
 
@@ -177,6 +179,16 @@ class Journal(AbstractContextManager["Journal"]):
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+def has_parts(target: Path) -> bool:
+    """Whether an unfinished run of an output has done anything."""
+    return bool(_parts(partial_folder(target)))
+
+
+def _parts(folder: Path) -> frozenset[int]:
+    found = (_DONE.fullmatch(path.name) for path in folder.glob("part-*.jsonl"))
+    return frozenset(int(name[1]) for name in found if name is not None)
 
 
 def partial_folder(target: Path) -> Path:

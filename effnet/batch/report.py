@@ -30,7 +30,9 @@ class BatchReport:
     notes: tuple[str, ...]
     output: Path | None
     taken_over: int
-    """Images that an interrupted run had done."""
+    """Images that an earlier run had done."""
+    was_finished: bool
+    """The table was there already, with all images: nothing was left to do."""
     seconds: float
     """From loading the network into its framework to the end of the table."""
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
+from effnet.batch.finished import record_of
 from effnet.batch.journal import Journal
 from effnet.batch.listing import Listing, chosen, parts
 from effnet.batch.local_engine import Done, run_here
 from effnet.batch.options import BatchOptions, Plan
 from effnet.batch.ray_engine import run_by_ray
 from effnet.batch.rows import Columns, Row, Value, named, values
-from effnet.batch.tables import write_table
+from effnet.batch.tables import read_table, table_format, write_table
 from effnet.batch.tally import Tally
 from effnet.choices import Engine
 from effnet.errors import InputError
@@ -59,9 +60,17 @@ class Run:
                 yield row
             self._check_whole(tally)
 
-        about = json.dumps({"checkpoint": self.plan.network.name, "network": self.plan.network.spec.name})
-        journal.finish(lambda path: write_table(path, journal.kind, self.layout, kept(), about=about))
+        network = self.plan.network
+        record = record_of(journal.identity, checkpoint=network.name, network=network.spec.name)
+        journal.finish(lambda path: write_table(path, journal.kind, self.layout, kept(), about=record), record=record)
         return before
+
+    def over(self, target: Path, tally: Tally) -> int:
+        """Only add up the rows of a table that holds them all; gives their number."""
+        for row in read_table(target, table_format(target), self.layout):
+            tally.add(named(self.layout, row))
+        self._check_whole(tally)
+        return tally.images
 
     def _parts(self, there: frozenset[int], before: int) -> Done:
         items = chosen(self.listing, count=self.all_images, limit=self.how.limit)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 
 from converters import SourceOptions
-from converters.digests import state_digest
-from effnet import __version__
 from effnet.backends import Network
 from effnet.batch.agreement import measure_rounding, sides
 from effnet.batch.classes import match
-from effnet.batch.journal import Journal
-from effnet.batch.listing import Images, Listing, Survey, Table, Tree, survey
+from effnet.batch.finished import holds_run
+from effnet.batch.identity import identity_of
+from effnet.batch.journal import VERSION, Journal, has_parts
+from effnet.batch.listing import Images, Listing, Table, Tree, survey
 from effnet.batch.options import BatchOptions, Plan, make_plan
 from effnet.batch.report import BatchReport
 from effnet.batch.rows import Row, Value, columns
@@ -28,7 +26,7 @@ from effnet.choices import Engine
 from effnet.files import check_no_input
 from effnet.loading import load_network
 from effnet.prediction import classifier_of
-from effnet_core import InvalidOption, to_json
+from effnet_core import InvalidOption
 
 _USUAL = BatchOptions()
 
@@ -146,13 +144,17 @@ class _Job:
             progress=progress,
         )
         began = time.monotonic()
-        tally, taken_over = Tally(), 0
+        tally, taken_over, is_finished = Tally(), 0, False
         if self._output is None:
             run.stream(tally)
         else:
-            identity = _identity(plan, self._how, surveyed, numbers)
-            with Journal(self._output, identity, resume=self._resume, overwrite=self._overwrite) as journal:
-                taken_over = run.into(journal, tally)
+            identity = identity_of(plan, self._how, surveyed, numbers)
+            is_finished = self._is_finished(self._output, identity)
+            if is_finished:
+                taken_over = run.over(self._output, tally)
+            else:
+                with Journal(self._output, identity, resume=self._resume, overwrite=self._overwrite) as journal:
+                    taken_over = run.into(journal, tally)
         return BatchReport(
             network=plan.network,
             backend=plan.backend,
@@ -167,8 +169,14 @@ class _Job:
             notes=tuple(notes),
             output=self._output,
             taken_over=taken_over,
+            was_finished=is_finished,
             seconds=time.monotonic() - began,
         )
+
+    def _is_finished(self, output: Path, identity: Mapping[str, Value]) -> bool:
+        """Whether a run that is to be resumed has ended already."""
+        asked = self._resume and not self._overwrite and not has_parts(output)
+        return asked and holds_run(output, {"version": VERSION, **identity})
 
 
 def _with_rounding(plan: Plan) -> tuple[Plan, bool]:
@@ -178,22 +186,3 @@ def _with_rounding(plan: Plan) -> tuple[Plan, bool]:
     a, b = sides(plan.network, [plan.backend, plan.parity])
     found = measure_rounding(a, b, plan.device)
     return replace(plan, explained=found.explained32), found.agrees
-
-
-def _identity(plan: Plan, how: BatchOptions, surveyed: Survey, numbers: Mapping[str, int] | None) -> dict[str, Value]:
-    """What the rows depend on; the engine is not of it."""
-    words = None if numbers is None else sha256(json.dumps(sorted(numbers.items())).encode()).hexdigest()
-    return {
-        "effnet": __version__,
-        "weights": state_digest(plan.network.state).value,
-        "definition": sha256(to_json(plan.network.spec).encode()).hexdigest(),
-        "backend": plan.backend.value,
-        "parity": None if plan.parity is None else plan.parity.value,
-        "dtype": plan.precision.value,
-        "device": plan.device.value,
-        "top": plan.top,
-        "batch": plan.batch,
-        "limit": how.limit,
-        "images": surveyed.digest,
-        "classes": words,
-    }

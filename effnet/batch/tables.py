@@ -55,6 +55,36 @@ def write_table(
             _write_parquet(path, layout, rows, about=about, row_group=row_group)
 
 
+def read_table(path: Path, kind: TableFormat, layout: Columns) -> Iterator[list[Value]]:
+    """The rows of a table that `write_table` wrote. Raises `OSError`."""
+    match kind:
+        case TableFormat.CSV:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = csv.reader(file)
+                next(rows)
+                kinds = list(layout.kinds.values())
+                yield from ([_value(*one) for one in zip(row, kinds, strict=True)] for row in rows)
+        case TableFormat.PARQUET:
+            parquet: Any = import_module("pyarrow.parquet")
+            with parquet.ParquetFile(path) as file:
+                for batch in file.iter_batches(columns=list(layout.kinds)):
+                    yield from (list(row.values()) for row in batch.to_pylist())
+
+
+def _value(text: str, kind: Kind) -> Value:
+    if not text:
+        return None
+    match kind:
+        case Kind.TEXT:
+            return text
+        case Kind.INTEGER:
+            return int(text)
+        case Kind.NUMBER:
+            return float(text)
+        case Kind.TRUTH:
+            return text == "true"
+
+
 def csv_line(row: list[Value] | list[str]) -> str:
     """One line as RFC 4180 has it, with the line's end of Unix; None is empty, truth is true or false."""
     buffer = StringIO()

@@ -96,6 +96,7 @@ def document(report: "BatchReport") -> dict[str, object]:
         "notes": report.notes,
         "output": report.output,
         "taken_over": report.taken_over,
+        "was_finished": report.was_finished,
         "seconds": report.seconds,
         "images_per_second": report.rate,
     }
@@ -123,14 +124,16 @@ def _lines(report: "BatchReport") -> list[str]:
     before = f", {report.taken_over:,} of them before" if report.taken_over else ""
     lines = [
         *report.notes,
-        f"{report.images:,} images{before}, in {report.seconds:.1f} s: {report.rate:.1f} images a second.",
+        f"{report.output} holds all {report.images:,} images already: nothing is left to do."
+        if report.was_finished
+        else f"{report.images:,} images{before}, in {report.seconds:.1f} s: {report.rate:.1f} images a second.",
     ]
     if report.broken:
         lines.append(f"{report.broken:,} of them have no answer:")
         lines += [f"  {one.error}" for one in report.examples]
         if report.broken > len(report.examples):
             lines.append(f"  and {report.broken - len(report.examples):,} more")
-    if report.output is not None:
+    if report.output is not None and not report.was_finished:
         lines.append(f"Wrote {report.output}")
     return [*lines, *_parity_lines(report)]
 

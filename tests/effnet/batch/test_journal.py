@@ -26,9 +26,9 @@ def test_an_interrupted_run_goes_on_where_it_was(target):
         assert journal.done() == {1}
         journal.save(0, [["a", 0.1], ["b", None]])
         rows = list(journal.rows())
-        journal.finish(lambda path: path.write_text(json.dumps(rows)) and None)
+        journal.finish(lambda path: path.write_text(json.dumps(rows)) and None, record="{}")
     assert json.loads(target.read_text()) == [["a", 0.1], ["b", None], ["c", 3]]
-    assert list(target.parent.iterdir()) == [target]
+    assert {path.name for path in target.parent.iterdir()} == {"x.csv", "x.csv.run.json"}
 
 
 def test_a_run_that_did_nothing_leaves_nothing(target):
@@ -79,11 +79,11 @@ def test_an_output_that_exists_stays_until_the_new_one_is_whole(target):
     with opened(target, overwrite=True) as journal:
         journal.save(0, [["a"]])
         with pytest.raises(OutputError, match=r"No space left on device\. What is done is kept in"):
-            journal.finish(fails)
+            journal.finish(fails, record="{}")
     assert target.read_text() == "before"
     with opened(target, resume=True) as journal:
         assert journal.done() == {0}
-        journal.finish(lambda path: path.write_text("after") and None)
+        journal.finish(lambda path: path.write_text("after") and None, record="{}")
     assert target.read_text() == "after"
 
 
@@ -115,14 +115,14 @@ def test_files_of_somebody_else_that_come_later_stay_and_stop_nothing(target):
         journal.save(0, [["a"]])
         (journal.folder / "part-xx.jsonl").write_text("x")
         assert journal.done() == {0}
-        journal.finish(lambda path: path.write_text("table") and None)
+        journal.finish(lambda path: path.write_text("table") and None, record="{}")
     assert target.read_text() == "table"
     assert [path.name for path in journal.folder.iterdir()] == ["part-xx.jsonl"]
 
 
-def test_a_table_without_an_unfinished_run_is_not_resumed(target):
+def test_a_table_that_nothing_is_known_of_is_not_resumed(target):
     target.write_text("before")
-    with pytest.raises(OutputError, match="there is nothing to resume"):
+    with pytest.raises(OutputError, match="nothing says what made it"):
         opened(target, resume=True)
     assert list(target.parent.iterdir()) == [target]
 
@@ -133,3 +133,12 @@ def test_a_damaged_description_is_another_run(target):
         (journal.folder / "run.json").write_text("{")
     with pytest.raises(OutputError, match="another kind"):
         opened(target, resume=True)
+
+
+def test_the_record_of_a_table_takes_no_other_file_s_place(target):
+    mine = target.with_name("x.csv.run.json")
+    mine.write_text('{"mine": 1}')
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"x\.csv\.run\.json is not of a run of x\.csv"):
+            opened(target, overwrite=overwrite)
+    assert list(target.parent.iterdir()) == [mine]

@@ -90,7 +90,7 @@ def test_an_interrupted_run_gives_the_same_table(folder, whole, tmp_path):
     assert (again.images, again.taken_over) == (COUNT, 16)
     assert (steps[0], steps[-1]) == ((16, COUNT), (COUNT, COUNT))
     assert target.read_bytes() == whole
-    assert list(tmp_path.iterdir()) == [target]
+    assert {path.name for path in tmp_path.iterdir()} == {"x.csv", "x.csv.run.json"}
 
 
 def test_a_killed_process_leaves_no_table_and_can_go_on(folder, whole, tmp_path):
@@ -107,6 +107,32 @@ def test_a_killed_process_leaves_no_table_and_can_go_on(folder, whole, tmp_path)
     assert not target.exists()
     assert predict_many(NETWORK, folder, how=HOW, output=target, resume=True).taken_over == 16
     assert target.read_bytes() == whole
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_of_a_finished_run_nothing_is_left_to_do(folder, tmp_path, ending):
+    if ending == ".parquet":
+        pytest.importorskip("pyarrow", reason="the extra `tables` is not installed")
+    labels, target = tmp_path / "labels.csv", tmp_path / f"x{ending}"
+    labels.write_text("path,class\n00.png,0\nabsent.png,1\n01.jpg,2\n02.png,0\n")
+
+    def run(network=NETWORK, how=HOW, *, resume=True):
+        return evaluate(network, folder, labels=labels, how=how, output=target, resume=resume)
+
+    first = run(resume=False)
+    before = target.read_bytes()
+    again = run()
+    assert (again.was_finished, again.images, again.taken_over, again.broken) == (True, 4, 4, 1)
+    assert (again.top1, again.top5, again.examples) == (first.top1, first.top5, first.examples)
+    with pytest.raises(OutputError, match="table of another run: weights was"):
+        run(replace(NETWORK, state=lively_state(SPEC, seed=1)))
+    with pytest.raises(OutputError, match="table of another run: batch was 2 and is 3"):
+        run(how=replace(HOW, batch=3))
+    assert target.read_bytes() == before
+    target.write_bytes(b"path,error\n")  # somebody else's since
+    with pytest.raises(OutputError, match="nothing says what made it"):
+        run()
+    assert target.read_bytes() == b"path,error\n"
 
 
 def test_what_the_rows_depend_on_must_be_the_same_to_go_on(folder, tmp_path, monkeypatch):
@@ -128,8 +154,12 @@ def test_what_the_rows_depend_on_must_be_the_same_to_go_on(folder, tmp_path, mon
         with pytest.raises(OutputError, match="another kind"):
             predict_many(changed, images, how=how, output=target, resume=True)
     with monkeypatch.context() as patch:
-        patch.setattr("effnet.batch.run.__version__", "0.0.1")
+        patch.setattr("effnet.batch.identity.__version__", "0.0.1")
         with pytest.raises(OutputError, match=r"another kind: effnet was .* and is '0\.0\.1'"):
+            predict_many(NETWORK, folder, how=HOW, output=target, resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("effnet.environment.version", lambda name: "0.0.1")
+        with pytest.raises(OutputError, match=r"libraries was 'torch .* and is 'torch 0\.0\.1, numpy 0\.0\.1"):
             predict_many(NETWORK, folder, how=HOW, output=target, resume=True)
     assert predict_many(NETWORK, folder, how=HOW, output=target, resume=True).taken_over == 16  # the control
 

@@ -5,7 +5,7 @@ import pytest
 
 from converters import OutputError
 from effnet.batch.rows import Columns, Kind
-from effnet.batch.tables import TableFormat, table_format, write_table
+from effnet.batch.tables import TableFormat, read_table, table_format, write_table
 
 LAYOUT = Columns(
     kinds={"path": Kind.TEXT, "class_1": Kind.INTEGER, "probability_1": Kind.NUMBER, "agrees": Kind.TRUTH},
@@ -23,6 +23,7 @@ def test_csv_keeps_every_number_and_name(tmp_path):
     assert rows[0] == ['a, "b".png', "3", "0.1", "true"]
     assert rows[1] == ["ü\n.png", "", "", ""]
     assert float(rows[2][2]) == 1 / 3
+    assert list(read_table(path, TableFormat.CSV, LAYOUT)) == ROWS
 
 
 def test_parquet_is_written_in_row_groups(tmp_path):
@@ -35,6 +36,7 @@ def test_parquet_is_written_in_row_groups(tmp_path):
     assert [list(row.values()) for row in table.to_pylist()] == ROWS
     assert [str(field.type) for field in table.schema] == ["string", "int32", "double", "bool"]
     assert table.schema.metadata[b"effnet"] == b'{"checkpoint": "b0"}'
+    assert list(read_table(path, TableFormat.PARQUET, LAYOUT)) == ROWS
 
 
 def test_the_format_is_the_ending():

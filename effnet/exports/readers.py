@@ -23,6 +23,10 @@ from effnet.exports.options import Kind
 Array = NDArray[Any]
 
 
+class CannotRun(Exception):
+    """A runtime does not take a network at all, for the reason that it gives."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reader:
     """A runtime that reads files of one kind."""
@@ -93,9 +97,20 @@ def _tensorflow_session(path: Path, output: str) -> Generator[Callable[[Array], 
 @contextmanager
 def _openvino(path: Path, output: str) -> Generator[Callable[[Array], Array]]:
     openvino: Any = import_module("openvino")
-    # Full precision: on some processors its default computes in bfloat16.
-    model = openvino.Core().compile_model(openvino.Core().read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    core: Any = openvino.Core()
+    try:
+        # Full precision: on some processors its default computes in bfloat16.
+        model = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    except RuntimeError as error:
+        raise CannotRun(_openvino_reason(str(error))) from error
     yield lambda images: model(images)[output]
+
+
+def _openvino_reason(text: str) -> str:
+    """The line of its message that says why, behind those that name places in its source."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = (line for line in lines if not line.startswith(("Exception from", "Check ")))
+    return next(told, lines[0] if lines else "no reason given")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
 from effnet.errors import MissingFramework, NotFiniteLogits
 from effnet.exports.options import ExportOptions, Kind, Quantize
-from effnet.exports.readers import readers_of, serving_session
+from effnet.exports.readers import CannotRun, readers_of, serving_session
 from effnet.frameworks import is_installed
 from effnet.images import load_bytes
 from effnet.parity_engine.compare import MULTIPLE, ROUNDOFF32, distance, explained
@@ -114,11 +114,14 @@ def verify_export(network: Network, path: Path, options: ExportOptions, photogra
     )
     checks: list[Check] = []
     for reader in installed:
-        with reader.open(path, "features" if spec.classifier is None else "logits") as run:
-            checks += [
-                _check(reader.name, question, run(images), truth, own, options)
-                for (question, images), truth, own in zip(questions, truths, rounded, strict=False)
-            ]
+        try:
+            with reader.open(path, "features" if spec.classifier is None else "logits") as run:
+                checks += [
+                    _check(reader.name, question, run(images), truth, own, options)
+                    for (question, images), truth, own in zip(questions, truths, rounded, strict=False)
+                ]
+        except CannotRun as error:  # of one that the file was not written for
+            notes.append(f"Not for {reader.name}, which does not run this network: {error}.")
     if photograph is not None:
         checks.append(_of_bytes(path, installed[0].name, truths[-1], rounded[-1], options))
     return Verification(judge=judge, checks=tuple(checks), notes=tuple(notes))

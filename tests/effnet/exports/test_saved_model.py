@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from effnet.exports.options import Kind
 from effnet.exports.readers import serving_session
 from effnet.exports.verification import verify_export
 from effnet.images import load_bytes
-from effnet_core import from_json
+from effnet_core import Kind as BlockKind
+from effnet_core import Stage, from_json, resolve
 from tests import oracle
-from tests.effnet.exports.conftest import FOLDER, LETTERS
+from tests.effnet.exports.conftest import FOLDER, LETTERS, with_side
+from tests.lively import lively_state
 
 tf = pytest.importorskip("tensorflow", reason="the extra `tf` is not installed")
 OPTIONS = ExportOptions(kind=Kind.SAVEDMODEL)
@@ -36,6 +39,8 @@ def test_who_reads_it_agrees(made):
         "classify_bytes, a JPEG",
     ]
     assert all(check.agrees and check.difference < 1e-5 for check in checks)
+    if find_spec("openvino") is not None:
+        assert sum(check.reader.startswith("OpenVINO") for check in checks) == 2
 
 
 def test_the_session_gives_the_official_logits(made):
@@ -97,3 +102,18 @@ def test_another_weight_is_seen(made, official):
     state = {**official.state, name: official.state[name] * 1.001}
     found = verify_export(replace(official, state=state), made.path, OPTIONS, None)
     assert not found.agrees
+
+
+def test_a_runtime_that_does_not_run_the_network_is_named(tmp_path):
+    """OpenVINO has no depthwise convolution with computed kernels; TensorFlow, for which the file is, has."""
+    pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+    stages = (
+        Stage(repeats=1, kernel_size=3, stride=2, expansion=1, in_channels=32, out_channels=16),
+        Stage(repeats=1, kernel_size=5, stride=2, expansion=2, in_channels=16, out_channels=24, kind=BlockKind.COND),
+    )
+    spec = with_side(resolve("condconv-b0-4e", width=0.25, stages=stages, num_classes=7), 64)
+    small = effnet.Network(spec=spec, state=lively_state(spec), name="conditional")
+    found = effnet.export(small, tmp_path / "conditional", options=OPTIONS)
+    assert [note for note in found.notes if "OpenVINO" in note and "does not run this network: Unsupported" in note]
+    assert {check.reader.split(",")[0] for check in found.verification.checks} == {"TensorFlow"}
+    assert found.verification.agrees

@@ -7,9 +7,10 @@ are not applied, transparency is dropped. Of an animation the first frame is tak
 from __future__ import annotations
 
 import io
+import re
 import warnings
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -26,6 +27,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 """What is decoded. Pillow knows more, some of which start other programs (EPS)."""
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
+_COUNT = re.compile(r"\((\d+) pixels\)")
+"""How Pillow says how many there are."""
 _NEEDS_PILLOW = "Reading images needs Pillow. Install it: pip install 'effnet[images]'."
 
 
@@ -39,7 +42,10 @@ def decode(
     """
     if find_spec("PIL") is None:
         raise MissingFramework(_NEEDS_PILLOW)
-    with _one_error(name), import_module("PIL.Image").open(io.BytesIO(data), formats=FORMATS) as image:
+    with (
+        _one_error(name, FORMATS, pixel_limit=pixel_limit),
+        import_module("PIL.Image").open(io.BytesIO(data), formats=FORMATS) as image,
+    ):
         _check_size(name, *image.size, pixel_limit=pixel_limit)
         if image.format == "PNG":
             _check_end(data)
@@ -48,21 +54,26 @@ def decode(
         return _by_pillow(image, name)
 
 
-def check_size(data: bytes, *, pixel_limit: int = PIXEL_LIMIT, name: str = "The image") -> int:
+def check_size(
+    data: bytes, *, pixel_limit: int = PIXEL_LIMIT, name: str = "The image", formats: Sequence[str] = FORMATS
+) -> int:
     """The pixels, height times width, that the head of an image file names, for those who decode it otherwise.
 
-    Raises as `decode` does.
+    `formats`: those of `FORMATS` that they decode. Raises as `decode` does.
     """
     if find_spec("PIL") is None:
         raise MissingFramework(_NEEDS_PILLOW)
-    with _one_error(name), import_module("PIL.Image").open(io.BytesIO(data), formats=FORMATS) as image:
+    with (
+        _one_error(name, formats, pixel_limit=pixel_limit),
+        import_module("PIL.Image").open(io.BytesIO(data), formats=formats) as image,
+    ):
         width, height = image.size
         _check_size(name, width, height, pixel_limit=pixel_limit)
     return width * height
 
 
 @contextmanager
-def _one_error(name: str) -> Generator[None]:
+def _one_error(name: str, formats: Sequence[str], *, pixel_limit: int) -> Generator[None]:
     """What Pillow, its decoders and simplejpeg raise, as `InputError`."""
     pillow = import_module("PIL.Image")
     with warnings.catch_warnings():
@@ -73,9 +84,14 @@ def _one_error(name: str) -> Generator[None]:
         except (InputError, MissingFramework):
             raise
         except pillow.UnidentifiedImageError:
-            raise InputError(f"{name} is no image that is read here. Expected one of {', '.join(FORMATS)}.") from None
-        except pillow.DecompressionBombError as error:
-            raise InputError(f"{name}: {error}. Make it smaller first.") from None
+            raise InputError(f"{name} is no image that is read here. Expected one of {', '.join(formats)}.") from None
+        except pillow.DecompressionBombError as error:  # from 179 million pixels on, before the limit here is looked at
+            count = _COUNT.search(str(error))
+            raise InputError(
+                f"{name} has {int(count[1]):,} pixels; at most {pixel_limit:,} are decoded. Make it smaller first."
+                if count is not None
+                else f"{name} has more pixels than are decoded, at most {pixel_limit:,}. Make it smaller first."
+            ) from None
         # The decoders report damage with all of these.
         except (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError) as error:
             raise InputError(f"{name} cannot be read as an image: {error}.") from None

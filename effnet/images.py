@@ -28,7 +28,7 @@ def load_image(path: Path, preprocessing: Preprocessing) -> NDArray[np.float32]:
             raise InputError(f"{path} is larger than {_FILE_LIMIT >> 20} MiB. Expected the file of a photograph.")
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read as an image: {error}.") from None
+        raise InputError(f"{path} cannot be read as an image: {error.strerror or error}.") from None
     return load_bytes(data, preprocessing, name=str(path))
 
 

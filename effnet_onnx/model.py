@@ -197,7 +197,8 @@ def _check_bytes(spec: NetworkSpec, dtype: np.dtype[Any]) -> None:
     if nbytes > _LIMIT:
         raise TooLarge(
             f"The weights of {spec.name} have {nbytes / 1e9:.2f} GB in {dtype.name}; expected at most "
-            f"{_LIMIT / 1e9:.2f} GB, which is what one ONNX file holds. Write float32, or take a narrower network."
+            f"{_LIMIT / 1e9:.2f} GB, which is what one ONNX file holds. Take a narrower network or fewer classes"
+            f"{'' if dtype == np.float32 else ', or write float32'}; a SavedModel has no such limit."
         )
 
 

@@ -78,6 +78,11 @@ def place_of(target: Path, options: ExportOptions) -> Path:
             )
         check_output(target, overwrite=options.overwrite)
         return target
+    if target.suffix in ENDINGS.values():
+        raise OutputError(
+            f"{target} ends as files of another kind do; expected "
+            f"{'a folder' if ending is None else f'a folder, or a file that ends in {ending},'} for {options.kind}."
+        )
     if options.kind not in VERSIONED:
         raise OutputError(f"{target} should end in {ending}, which is what {options.kind} is written as.")
     if target.exists() and not target.is_dir():

@@ -69,6 +69,11 @@ def _shape(value: Any, expected: str) -> tuple[int, ...]:
 
 
 def _check_number(value: Any, expected: str) -> None:
+    if isinstance(value, dict) and set(cast("dict[str, Any]", value)) == {"b64"}:
+        raise Refused(
+            f"Found a file among the numbers; {expected}. Files go to the signature that takes them: say which by "
+            '"signature_name", such as "classify_bytes".'
+        )
     if isinstance(value, bool | str | dict):
         raise Refused(f"Found true, false, text or an object among the numbers; {expected}.")
     if value is None:

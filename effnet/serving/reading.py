@@ -21,9 +21,12 @@ class Bodies:
     async def read(self, request: Request) -> bytearray:
         """The whole body; `release` says that it is no longer needed.
 
-        Raises `TooLarge`, `TooSlowToRead`, `Overloaded` where all bodies together are too large, and `Refused` when the
-        client went away.
+        Raises `TooLarge`, `TooSlowToRead`, `Overloaded` where all bodies together are too large, and `Refused` for a
+        compressed one, and when the client went away.
         """
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding != "identity":
+            raise Refused("The request is compressed (Content-Encoding); expected plain JSON. Send it as it is.")
         self._check(_announced(request))
         body = bytearray()
         try:

@@ -24,6 +24,10 @@ from effnet.serving.signatures import DataType, Signature, Tensor
 
 _NOISE = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:\w+\]")
 """What TensorFlow writes about its graph around a message."""
+_ASSERTION = re.compile(r"assertion failed: \[(.*?)\]( \[.*\])?$")
+"""How TensorFlow reports what the graph itself refuses: the reason, and values that belong to it."""
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+"""What the graph decodes (`effnet_tf.decoding`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +74,7 @@ class SavedModel:
     def prepare(self, signature: str, image: Any) -> Prepared:
         """See `Backend.prepare`. The model decodes files itself; here only their size is looked at."""
         if self.signatures[signature].takes_bytes:
-            file = File(data=image, pixels=check_size(image, pixel_limit=self._pixels))
+            file = File(data=image, pixels=check_size(image, pixel_limit=self._pixels, formats=_FORMATS))
             return Prepared(group=Group(signature=signature, shape=()), value=file)
         return Prepared(group=Group(signature=signature, shape=image.shape), value=image)
 
@@ -107,7 +111,8 @@ def in_parts(files: Sequence[File], pixels: int) -> list[list[bytes]]:
 def readable(message: str) -> str:
     """The last line of a message of TensorFlow, which says why, without the names of its graph."""
     lines = (" ".join(_NOISE.sub("", line).split()) for line in reversed(message.splitlines()))
-    return next((line.removesuffix(".") for line in lines if line), "TensorFlow refused it")
+    told = next((line for line in lines if line), "TensorFlow refused it")
+    return _ASSERTION.sub(lambda found: found[1] + (found[2] or ""), told).removesuffix(".")
 
 
 def _limit_threads(tf: Any, threads: int) -> None:

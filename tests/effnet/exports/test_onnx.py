@@ -64,6 +64,10 @@ def test_a_place_that_is_taken(official, tmp_path):
         effnet.export(official, tmp_path / "file", options=OPTIONS)
     with pytest.raises(OutputError, match=r"should end in \.pt2"):
         effnet.export(official, tmp_path / "a", options=replace(OPTIONS, kind=Kind.TORCH_EXPORT))
+    for kind in (Kind.ONNX, Kind.SAVEDMODEL):
+        with pytest.raises(OutputError, match=r"a\.pt2 ends as files of another kind do; expected a folder"):
+            effnet.export(official, tmp_path / "a.pt2", options=replace(OPTIONS, kind=kind))
+    assert not (tmp_path / "a.pt2").exists()
 
 
 def test_what_differs_gets_no_place(official, tmp_path, monkeypatch):

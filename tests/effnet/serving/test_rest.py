@@ -136,6 +136,14 @@ def test_what_is_asked_wrongly(server, method, path, status, says):
     assert says in reply.error
 
 
+def test_compressed_requests_are_told_so(server):
+    reply = server.ask("POST", "/v1/models/narrow:predict", b"{}", {"Content-Encoding": "gzip"})
+    assert reply.status == 400
+    assert "expected plain JSON" in reply.error
+    plain = server.ask("POST", "/v1/models/narrow:predict", b"{}", {"Content-Encoding": "identity"})
+    assert "Missing 'inputs' or 'instances'" in plain.error  # the control
+
+
 def test_images_of_several_clients_travel_together_and_each_gets_its_own(server, model, photographs):
     files = list(photographs.values())
     right = [row["indices"].tolist() for row in direct(model, "classify_bytes", files)]

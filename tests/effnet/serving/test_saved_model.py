@@ -65,7 +65,12 @@ def test_a_bad_image_spoils_no_neighbour_s_answer(server, photographs):
 @pytest.mark.parametrize(
     ("signature", "value", "says"),
     [
-        ("classify_bytes", b64(b"no image"), "no image that is read here"),
+        ("classify_bytes", b64(b"no image"), "no image that is read here. Expected one of JPEG, PNG, WEBP, BMP."),
+        (
+            "classify_bytes",
+            b64(b"P6 1 1 255\n123"),
+            "no image that is read here. Expected one of JPEG, PNG, WEBP, BMP.",
+        ),
         ("serving_default", [[[1, 2]]], "shape (1, 1, 1, 2)"),
         ("serving_default", [[[1, 2, float("nan")]]], "NaN"),
         ("gone", [[[1, 2, 3]]], "not found in signature def"),
@@ -91,6 +96,9 @@ def test_what_tensorflow_says_without_the_names_of_its_graph():
         "\t [[{{node map/while/DecodeImage}}]] [Op:__inference_signature_wrapper_1582]"
     )
     assert readable(message) == "jpeg::Uncompress failed. Invalid JPEG data or crop window"
+    refusal = "assertion failed: [A BMP with a palette is not read here. Bits:] [8] [[{{node map/while/Assert}}]]"
+    assert readable(refusal) == "A BMP with a palette is not read here. Bits: [8]"
+    assert readable("assertion failed: [An animated WebP.]") == "An animated WebP"
 
 
 def test_files_are_decoded_together_only_up_to_so_many_pixels():

@@ -70,7 +70,11 @@ class Candidates:
         probe = resolve(next(name for name, variant in VARIANTS.items() if variant.family in self._families))
         self._is_folded = self._observed(replace(probe, norm=None), "stem.conv", Role.BIAS, axis=0) is not None
         self._in_channels = self._observed(probe, "stem.conv", Role.CONV, axis=2) or 3
-        self._num_classes = wish.num_classes or self._observed(probe, "classifier", Role.BIAS, axis=0)
+        self._num_classes = (
+            wish.num_classes
+            or self._observed(probe, "classifier", Role.BIAS, axis=0)
+            or self._observed(probe, "classifier", Role.DENSE, axis=1)
+        )
 
     def build(
         self, name: str, *, width: float | None, depth: float | None, rounding: Rounding | None = None
@@ -190,6 +194,19 @@ class Candidates:
         expression = pattern(self._recognised.dialect)
         others = any(name not in known and expression.fullmatch(name) for name in self._shapes)
         return None if count == 0 or others else count
+
+    def likeness(self, spec: NetworkSpec) -> float:
+        """The share of the tensors of the file, or of the network if it has more, that is there in its shape."""
+        return self.score(spec) / max(len(self._shapes), len(parameters(spec)))
+
+    def differences(self, spec: NetworkSpec) -> list[str]:
+        """What is not as the network has it, a phrase for each of its tensors."""
+        return [
+            f"{entry.name} {'is not there' if (found := self._shapes.get(entry.name)) is None else f'is {found}'}, "
+            f"expected {entry.shape}"
+            for entry in self._entries(spec)
+            if self._shapes.get(entry.name) != entry.shape
+        ]
 
     @property
     def names(self) -> list[str]:

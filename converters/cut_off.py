@@ -44,6 +44,17 @@ class CutOff:
             "from the result (create_model(..., endpoints=[...])); or cut it after a block, such as at its `add` layer."
         )
 
+    @property
+    def half_averages(self) -> str:
+        """Why moving averages of these layers alone are not taken, and what to do."""
+        every = parameters(self.whole)
+        return (
+            f"The file holds moving averages alone, of the first {self.tensors} of {len(every)} tensors of "
+            f"{self.whole.name}, up to {every[self.tensors - 1].name}, and none of the others: a part of a checkpoint. "
+            "Convert the whole one. If the network really ends there, give its definition with --spec FILE.json "
+            "(SourceOptions(spec=...))."
+        )
+
 
 def cut_off(candidates: Candidates, names: Sequence[str]) -> CutOff | None:
     """The first of these variants of whose tensors the file holds the first ones, in their shapes, and no others."""

@@ -43,9 +43,18 @@ def choose_ema(
 ) -> EmaChoice:
     """Choose between the variables in `raw` and the moving averages in `shadows` (both by variable name).
 
-    Raises `EmaUnavailable` when the policy names a set that the file does not hold.
+    Raises `EmaUnavailable` when the policy names a set that the file does not hold, and where each weight is in one of
+    the two sets and neither set is whole.
     """
     absent = [name for name in wanted if name not in shadows]
+    lacking = [name for name in wanted if name not in raw]
+    if absent and lacking and raw and set(absent).isdisjoint(lacking):
+        raise EmaUnavailable(
+            f"Expected {len(wanted)} variables or a moving average of each; found {len(wanted) - len(lacking)} "
+            f"variables (none of {lacking[0]}) and {len(wanted) - len(absent)} averages (none of {absent[0]}). Neither "
+            "set is whole, and weights of the two do not belong together. Convert a checkpoint that has one of them "
+            "whole."
+        )
     if policy is Ema.ALWAYS and absent:
         raise EmaUnavailable(_no_shadows(wanted, absent, shadows, dialect))
     if policy is Ema.NEVER and shadows and not any(name in raw for name in wanted):

@@ -32,10 +32,13 @@ def network_of(
     shapes: Mapping[str, tuple[int, ...]],
     options: SourceOptions,
     stated: Stated | None,
+    *,
+    only_averages: bool,
 ) -> tuple[NetworkSpec, tuple[str, ...]]:
     """The network that the file belongs to: the user's, the one that travels with the file, or the one that fits.
 
-    `stated` is what the file says of its input normalisation. The second part says what was found, a sentence each.
+    `stated` is what the file says of its input normalisation; `only_averages`: it has no variables. The second part
+    says what was found, a sentence each.
     """
     if options.spec is not None:
         return options.spec, ("The architecture is the definition that was given.",)
@@ -46,7 +49,7 @@ def network_of(
     dialect = recognised.dialect
     if dialect.objection is not None:
         _refuse(reader, options, dialect.objection(texts_of(reader)))
-    found = find_architecture(recognised, shapes, wish_of(options))
+    found = find_architecture(recognised, shapes, wish_of(options), only_averages=only_averages)
     spec, notes = _prepared(found.spec, recognised, reader, options, stated)
     return spec, (*_cautions(spec, dialect, reader, options), found.note, *notes)
 

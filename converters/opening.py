@@ -35,6 +35,7 @@ from effnet_core import (
 if TYPE_CHECKING:
     from converters.keras_normalisation import Stated
 
+_OF_AVERAGES = "The file holds moving averages alone, and may be a part of a checkpoint: convert the whole one. "
 NOTHING_HIDDEN: Mapping[str, str] = MappingProxyType({})
 
 
@@ -59,17 +60,24 @@ def open_checkpoint(path: str | Path, options: SourceOptions | None = None) -> C
 def _understand_chosen(reader: Reader, options: SourceOptions) -> Checkpoint:
     """The same as `understand`, where the file may keep moving averages as a second set under names of their own."""
     chosen = choose_set(reader, options)
-    checkpoint = understand(reader, chosen.options, hidden=chosen.hidden)
+    checkpoint = understand(reader, chosen.options, hidden=chosen.hidden, only_averages=chosen.only_averages)
     checkpoint.has_averages |= chosen.has_averages
     checkpoint.uses_ema |= chosen.uses_averages
     checkpoint.notes += chosen.notes
     return checkpoint
 
 
-def understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, str] = NOTHING_HIDDEN) -> Checkpoint:
+def understand(
+    whole: Reader,
+    options: SourceOptions,
+    *,
+    hidden: Mapping[str, str] = NOTHING_HIDDEN,
+    only_averages: bool = False,
+) -> Checkpoint:
     """Find the dialect and the network of an open file, and a place or a reason for each of its tensors.
 
-    `hidden` are those that are not looked at, each with the reason. Raises what `open_checkpoint` raises once the file
+    `hidden` are those that are not looked at, each with the reason; `only_averages`: those that are looked at are known
+    to be moving averages, whose variables the file does not hold. Raises what `open_checkpoint` raises once the file
     is open.
     """
     reader = PartOfReader(whole, hidden=hidden) if hidden else whole
@@ -77,9 +85,10 @@ def understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, st
     dialect = recognised.dialect
     sorted_names = _behind_front(reader, recognised, sort_names(reader, recognised))
     stated = _stated_normalisation(reader, recognised, sorted_names)
+    only_averages |= bool(sorted_names.shadows) and not sorted_names.raw
 
     def network(shapes: Shapes, options: SourceOptions) -> tuple[NetworkSpec, tuple[str, ...]]:
-        return network_of(reader, recognised, shapes, options, stated)
+        return network_of(reader, recognised, shapes, options, stated, only_averages=only_averages)
 
     found = find_ending(reader, recognised, sorted_names, options, network)
     spec, entries, names = found.spec, found.entries, found.names
@@ -88,7 +97,7 @@ def understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, st
     chosen, other = (shadows, raw) if choice.uses_ema else (raw, shadows)
     aside = dict.fromkeys(other.values(), left_reason(takes_averages=choice.uses_ema)) | dict(hidden)
     try:
-        _check(reader, spec, entries, chosen, advice=ADVICE)
+        _check(reader, spec, entries, chosen, advice=_OF_AVERAGES + ADVICE if only_averages else ADVICE)
     except CheckpointMismatch as mismatch:
         if (what := look_alike(spec, mismatch)) is not None:
             raise UnknownArchitecture(
@@ -96,7 +105,8 @@ def understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, st
                 "or train an EfficientNet."
             ) from None
         shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
-        _check(reader, spec, entries, chosen, advice=_advice(recognised, shapes, options))
+        advice = _advice(recognised, shapes, options)
+        _check(reader, spec, entries, chosen, advice=_OF_AVERAGES + advice if only_averages else advice)
     sources = tuple(Source(entry=entry, name=chosen[entry.name]) for entry in entries)
     restored = restore(whole, spec, sources)
     return Checkpoint(

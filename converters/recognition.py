@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from statistics import median_low
 
 from converters.dialects.dialect import Dialect
 from effnet_core import Role
@@ -51,6 +52,8 @@ class Recognised:
     scope: str
     num_blocks: int | None
     """None where the names do not tell blocks apart."""
+    whole_blocks: int | None = None
+    """The same without blocks of which only a few tensors are there."""
     rivals: tuple[str, ...] = ()
     """Other prefixes with as many names."""
 
@@ -67,25 +70,32 @@ def recognise(dialect: Dialect, names: Iterable[str], *, prefix: str | None = No
     if not largest:
         return Recognised(dialect=dialect, count=0, prefix=prefix or "", scope="", num_blocks=0)
     scopes: Counter[str] = Counter()
-    indices: set[int] = set()
-    places: set[tuple[str, ...]] = set()
+    indices: Counter[int] = Counter()
+    places: Counter[tuple[str, ...]] = Counter()
     for fields in found[largest[0]]:
         scopes[fields.get("scope", "")] += 1
         if "index" in fields:
-            indices.add(int(fields["index"]))
+            indices[int(fields["index"])] += 1
         elif "repeat" in fields or "letter" in fields:
-            places.add(tuple(fields[name] for name in _PLACES if name in fields))
+            places[tuple(fields[name] for name in _PLACES if name in fields)] += 1
+    num_blocks = _num_blocks(dialect, indices, places)
     return Recognised(
         dialect=dialect,
         count=most,
         prefix=largest[0],
         scope=scopes.most_common(1)[0][0],
-        num_blocks=_num_blocks(dialect, indices, places),
+        num_blocks=num_blocks,
+        whole_blocks=None if num_blocks is None else _whole_blocks([*indices.values(), *places.values()]),
         rivals=tuple(largest[1:]),
     )
 
 
-def _num_blocks(dialect: Dialect, indices: set[int], places: set[tuple[str, ...]]) -> int | None:
+def _whole_blocks(tensors: list[int]) -> int:
+    """How many of the blocks with these numbers of tensors are no strays: the smallest kind has a fourth of another."""
+    return sum(4 * count >= median_low(tensors) for count in tensors)
+
+
+def _num_blocks(dialect: Dialect, indices: Collection[int], places: Collection[tuple[str, ...]]) -> int | None:
     if any(_end_of_place(template) for template in _block_templates(dialect)):
         return max(indices) + 1 if indices else len(places)
     return None

@@ -94,6 +94,8 @@ class Chosen:
     options: SourceOptions
     has_averages: bool
     uses_averages: bool
+    only_averages: bool
+    """Whether the file has averages and no variables."""
     notes: tuple[str, ...]
 
 
@@ -106,7 +108,9 @@ def choose_set(reader: Reader, options: SourceOptions) -> Chosen:
     """
     found = None if options.prefix is not None else find_averages(reader.tensors)
     if found is None:
-        return Chosen(hidden={}, options=options, has_averages=False, uses_averages=False, notes=())
+        return Chosen(
+            hidden={}, options=options, has_averages=False, uses_averages=False, only_averages=False, notes=()
+        )
     variables = [name for name in found.raw if _counts(reader, name)]
     absent = [name for name in variables if not _fits(reader, found, name)]
     _check_policy(options.ema, found, variables, absent)
@@ -119,6 +123,7 @@ def choose_set(reader: Reader, options: SourceOptions) -> Chosen:
         options=replace(options, ema=Ema.AUTO),
         has_averages=True,
         uses_averages=takes,
+        only_averages=not found.raw,
         notes=(_note(found, variables, absent, takes=takes),),
     )
 

@@ -89,7 +89,7 @@ def _statements(texts: Mapping[str, str]) -> Iterator[Statement]:
     document = fields_of(texts.get("config.json")) or {}
     if isinstance(name := document.get("architecture"), str):
         options = {"global_pool": document.get("global_pool")} | dict(as_fields(document.get("model_args")) or {})
-        yield Statement(where="config.json", name=name, is_certain=True, options=options)
+        yield Statement(where="the file config.json", name=name, is_certain=True, options=options)
     args = fields_of(texts.get("args")) or {}
     if (name := texts.get("arch")) is not None:
         yield Statement(where="the checkpoint's arch", name=name, is_certain=False, options=_trained_with(args))

@@ -16,6 +16,7 @@ from effnet_core import (
     NetworkSpec,
     Rounding,
     UnknownVariant,
+    described,
     parameters,
     resolve,
     to_json,
@@ -121,6 +122,40 @@ def test_one_tensor_missing_one_too_many_and_one_misshapen_are_all_named() -> No
     assert [item.name for item in caught.value.misshapen] == ["classifier.kernel"]
     text = str(caught.value)
     assert "_blocks.5._bn1.running_var (blocks.5.depthwise.norm.variance); near: _blocks.5._bn7.running_var" in text
+
+
+@pytest.mark.parametrize("spec", [NARROW, resolve("v2-s", num_classes=10)], ids=["narrow", "v2-s"])
+@pytest.mark.parametrize(
+    ("dialect", "stray"),
+    [
+        ("native", "blocks.70.expand.conv.kernel"),
+        ("official", "efficientnet-b0/blocks_70/se/conv2d/bias"),
+        ("timm", "blocks.1.9.conv_pw.weight"),
+        ("torchvision", "features.5.9.block.0.0.weight"),
+    ],
+)
+def test_a_stray_tensor_of_a_block_that_is_not_there_is_named(spec: NetworkSpec, dialect: str, stray: str) -> None:
+    name = stray.replace("efficientnet-b0", spec.name)
+    arrays = _zeros(spec, dialect) | {name: np.zeros((8, 8, 1, 1), np.float16)}
+    with pytest.raises(CheckpointMismatch) as caught:
+        opened(arrays)
+    assert (caught.value.missing, caught.value.unexpected, caught.value.misshapen) == ((), (name,), ())
+    assert described(spec) in str(caught.value)
+
+
+def test_a_published_network_that_lacks_a_block_is_told_what_is_missing() -> None:
+    spec = resolve("b0", num_classes=10)
+    arrays = {name: array for name, array in _zeros(spec, "timm").items() if not name.startswith("blocks.4.1.")}
+    with pytest.raises(CheckpointMismatch) as caught:
+        opened(arrays)
+    assert {name.rpartition(".")[0][:9] for name in caught.value.missing} == {"blocks.9."}
+    assert caught.value.unexpected == ()
+
+
+def test_what_is_far_from_every_network_is_compared_with_the_nearest() -> None:
+    strange = {name: np.zeros((5, *array.shape[1:])) for name, array in _zeros(NARROW, "timm").items()}
+    with pytest.raises(UnknownArchitecture, match=r"has \d+; conv_stem\.weight is \(5, 3, 3, 3\), expected \(\d+, 3"):
+        opened(strange)
 
 
 def test_a_class_count_that_is_not_the_file_s_is_a_mismatch() -> None:

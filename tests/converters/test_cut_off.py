@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import save_file
 
-from converters import SourceOptions, UnknownArchitecture
+from converters import EmaUnavailable, SourceOptions, UnknownArchitecture, open_checkpoint
 from converters.formats.base import Array
 from converters.memory import MemoryReader
 from converters.opening import understand
@@ -42,6 +43,27 @@ def test_a_network_that_ends_after_a_block_is_read(dialect: str) -> None:
 def test_one_that_ends_inside_a_block_is_refused_with_the_way_out(more: int) -> None:
     with pytest.raises(UnknownArchitecture, match=r"first \d+ of \d+ tensors of efficientnet-b0.*ends inside a block"):
         opened(_first(_before(WHOLE, 11) + more, "keras-applications"))
+
+
+@pytest.mark.parametrize("more", [0, 5])
+def test_averages_of_the_first_layers_alone_are_refused(more: int, tmp_path: Path) -> None:
+    count = _before(WHOLE, 11) + more
+    half = {f"{name}/ExponentialMovingAverage": array for name, array in _first(count, "official").items()}
+    with pytest.raises(EmaUnavailable, match=rf"moving averages alone, of the first {count} of 304 tensors"):
+        opened(half)
+    file = tmp_path / "half.safetensors"
+    save_file({f"state_dict_ema.{name}": array for name, array in _first(count, "timm").items()}, file)
+    with pytest.raises(EmaUnavailable, match=rf"moving averages alone, of the first {count} of 304 tensors"):
+        open_checkpoint(file)
+
+
+def test_a_definition_says_that_averages_end_there() -> None:
+    cut = opened(_first(_before(WHOLE, 11), "official"))
+    averages = {
+        f"{name}/ExponentialMovingAverage": array for name, array in _first(len(cut.sources), "official").items()
+    }
+    again = opened(averages, SourceOptions(spec=cut.spec))
+    assert equal(again.state(), cut.state())
 
 
 def test_a_gap_is_no_cut() -> None:

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from converters import Ema, EmaUnavailable, SourceOptions
@@ -69,8 +71,17 @@ def test_a_set_that_is_not_there_is_refused(file: str, policy: Ema, message: str
 
 
 def test_shadows_alone_must_be_complete() -> None:
-    with pytest.raises(CheckpointMismatch, match=r"head/dense/bias \(classifier\.bias\)"):
+    with pytest.raises(CheckpointMismatch, match=r"head/dense/bias \(classifier\.bias\)\nThe file holds mov"):
         opened(FILES["partial shadows"]())
+
+
+@pytest.mark.parametrize("is_average", [lambda name: "moving" not in name, lambda name: "blocks_1" in name])
+def test_two_parts_are_no_whole(is_average: Callable[[str], bool]) -> None:
+    averages = {name: array for name, array in _shadows().items() if is_average(name)}
+    variables = {name: array for name, array in _variables().items() if name + SUFFIX not in averages}
+    for policy in (Ema.AUTO, Ema.ALWAYS):
+        with pytest.raises(EmaUnavailable, match=rf"found {len(variables)} variables .* and {len(averages)} averages"):
+            opened(averages | variables, SourceOptions(ema=policy))
 
 
 def test_the_choice_is_said() -> None:

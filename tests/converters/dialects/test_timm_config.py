@@ -83,4 +83,6 @@ def test_other_texts_say_nothing(text: str) -> None:
 def test_another_architecture_is_told_and_says_nothing_else() -> None:
     spec = resolve("b0")
     said = configured(spec, {"config.json": '{"architecture": "resnet50", "pretrained_cfg": {"mean": 1}}'})
-    assert said == Configured(spec=spec, notes=("Config.json says 'resnet50', which is none of timm's names.",))
+    assert said == Configured(
+        spec=spec, notes=("The file config.json says 'resnet50', which is none of timm's names.",)
+    )

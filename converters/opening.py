@@ -11,7 +11,7 @@ from converters.architecture import ADVICE, UnknownArchitecture, find_architectu
 from converters.arrays import inverse
 from converters.candidates import Wish
 from converters.checkpoint import KERAS_CONFIG_KEY, Checkpoint, Source, SourceOptions
-from converters.ema import choose_ema, left_reason
+from converters.ema import EmaUnavailable, choose_ema, left_reason
 from converters.epsilon import restore
 from converters.errors import UnreadableFile, UnsupportedFile
 from converters.file_ending import Shapes, find_ending
@@ -61,6 +61,13 @@ def _understand_chosen(reader: Reader, options: SourceOptions) -> Checkpoint:
     """The same as `understand`, where the file may keep moving averages as a second set under names of their own."""
     chosen = choose_set(reader, options)
     checkpoint = understand(reader, chosen.options, hidden=chosen.hidden, only_averages=chosen.only_averages)
+    if chosen.uses_averages and not all(source.name in chosen.averages for source in checkpoint.sources):
+        # Names tell no longer which weight an average belongs to, and the network stands among the others.
+        raise EmaUnavailable(
+            f"{reader.path} holds moving averages, such as {min(chosen.averages)}, under other names than the weights, "
+            f"such as {checkpoint.sources[0].name}, so that it is not clear which are meant. Say where the network "
+            "stands: --prefix (prefix=...)."
+        )
     checkpoint.has_averages |= chosen.has_averages
     checkpoint.uses_ema |= chosen.uses_averages
     checkpoint.notes += chosen.notes

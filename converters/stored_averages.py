@@ -58,12 +58,10 @@ def find_averages(names: Iterable[str]) -> Averages | None:
         return None
     counters = tuple(name for name in every if name.startswith(word) and name.removeprefix(word) in _COUNTERS)
     averages = {name.removeprefix(word): name for name in every if name.startswith(word) and name not in counters}
-    if averages and all(name.startswith(_WRAPPER) for name in averages):
-        averages = {name.removeprefix(_WRAPPER): average for name, average in averages.items()}
     if not averages:
         return None
     others = [name for name in every if not name.startswith(word)]
-    place = _place(others, averages)
+    averages, place = _matched(averages, others)
     if place is None:
         return Averages(by_variable=averages, raw=(), counters=counters)
     return Averages(
@@ -71,6 +69,34 @@ def find_averages(names: Iterable[str]) -> Averages | None:
         raw=tuple(name for name in others if name.startswith(place)),
         counters=counters,
     )
+
+
+def _matched(averages: dict[str, str], others: list[str]) -> tuple[dict[str, str], str | None]:
+    """The averages by the names that the weights have behind their place, and that place; None where there are none.
+
+    What stands before all names of averages is what wraps the averaged copy (`module.`, `_orig_mod.`): the weights may
+    have it or not.
+    """
+    if all(name.startswith(_WRAPPER) for name in averages):
+        averages = _without(averages, _WRAPPER)
+    place = _place(others, averages)
+    if place is None:
+        inner = _without(averages, _common_wrapper(averages))
+        place = _place(others, inner)
+        averages = averages if place is None else inner
+    return averages, place
+
+
+def _common_wrapper(names: Collection[str]) -> str:
+    """The modules, up to a full stop, that stand before every name."""
+    first, last = min(names), max(names)
+    same = [one == other for one, other in zip(first, last, strict=False)]
+    length = same.index(False) if False in same else len(same)
+    return first[: first.rfind(".", 0, length) + 1]
+
+
+def _without(averages: Mapping[str, str], wrapper: str) -> dict[str, str]:
+    return {name.removeprefix(wrapper): average for name, average in averages.items()}
 
 
 def _place(names: list[str], averages: Mapping[str, str]) -> str | None:
@@ -95,7 +121,9 @@ class Chosen:
     has_averages: bool
     uses_averages: bool
     only_averages: bool
-    """Whether the file has averages and no variables."""
+    """Whether the file has averages and nothing else."""
+    averages: frozenset[str]
+    """The names of the averages that are taken, if they are."""
     notes: tuple[str, ...]
 
 
@@ -109,7 +137,13 @@ def choose_set(reader: Reader, options: SourceOptions) -> Chosen:
     found = None if options.prefix is not None else find_averages(reader.tensors)
     if found is None:
         return Chosen(
-            hidden={}, options=options, has_averages=False, uses_averages=False, only_averages=False, notes=()
+            hidden={},
+            options=options,
+            has_averages=False,
+            uses_averages=False,
+            only_averages=False,
+            averages=frozenset(),
+            notes=(),
         )
     variables = [name for name in found.raw if _counts(reader, name)]
     absent = [name for name in variables if not _fits(reader, found, name)]
@@ -123,7 +157,8 @@ def choose_set(reader: Reader, options: SourceOptions) -> Chosen:
         options=replace(options, ema=Ema.AUTO),
         has_averages=True,
         uses_averages=takes,
-        only_averages=not found.raw,
+        only_averages=reader.tensors.keys() <= {*found.by_variable.values(), *found.counters},
+        averages=frozenset(found.by_variable.values()) if takes else frozenset(),
         notes=(_note(found, variables, absent, takes=takes),),
     )
 

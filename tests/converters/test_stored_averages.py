@@ -162,6 +162,18 @@ def test_half_a_set_of_averages_is_not_taken(wrong: str, tmp_path: Path) -> None
         taken(tmp_path / "x.pth", Ema.ALWAYS)
 
 
+def test_averages_under_other_names_than_the_weights_are_not_mistaken_for_them(tmp_path: Path) -> None:
+    """Most names are those of the weights: without a word on which is meant, neither is taken for the other."""
+    renamed = {f"a.{index}.{name}": tensor for index, (name, tensor) in enumerate(EMA.items())}
+    copies = {name: tensor.clone() for name, tensor in (behind("params.", RAW) | behind("ema.", renamed)).items()}
+    safetensors.torch.save_file(copies, tmp_path / "x.safetensors")
+    for ema in (Ema.AUTO, Ema.ALWAYS):
+        with pytest.raises(EmaUnavailable, match=r"such as ema\.a\.0\..*under other names than .*--prefix"):
+            taken(tmp_path / "x.safetensors", ema)
+    with open_checkpoint(tmp_path / "x.safetensors", SourceOptions(spec=SPEC, prefix="params.")) as checkpoint:
+        assert equal(checkpoint.state(), STATE)
+
+
 def test_averages_without_counters_are_complete(tmp_path: Path) -> None:
     part = {key: tensor for key, tensor in EMA.items() if not key.endswith("num_batches_tracked")}
     torch.save({"state_dict": RAW, "state_dict_ema": part}, tmp_path / "x.pth")
@@ -222,10 +234,10 @@ def test_the_digest_is_that_of_the_set_that_was_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", WORDS)
-@pytest.mark.parametrize("wrapper", ["", "module."])
+@pytest.mark.parametrize("wrapper", ["", "module.", "_orig_mod.", "module._orig_mod."])
 @pytest.mark.parametrize("place", ["", "model.", "module.net."])
 def test_pairs_are_found_by_names(word: str, wrapper: str, place: str) -> None:
-    inner = ["conv.weight", "head.weight", "head.bias"]
+    inner = ["conv_stem.weight", "classifier.weight", "classifier.bias"]
     names = [place + name for name in inner] + [f"{word}.{wrapper}{name}" for name in inner] + [f"{word}.n_averaged"]
     found = find_averages(names)
     assert found is not None

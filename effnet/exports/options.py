@@ -28,6 +28,7 @@ VERSIONED = {Kind.SAVEDMODEL: None, Kind.ONNX: "model.onnx"}
 
 _LARGEST_VERSION = 2**63 - 1
 _LARGEST_SIDE = 8192
+_MOST_CALIBRATION = 1000
 
 
 class Quantize(Choice):
@@ -81,4 +82,9 @@ class ExportOptions:
             raise InputError(
                 "8-bit activations are scaled by what real images give: expected --calibration IMAGES together with "
                 f"--quantize int8, found --quantize {self.quantize} and {len(self.calibration)} images."
+            )
+        if len(self.calibration) > _MOST_CALIBRATION:
+            raise InputError(
+                f"There are {len(self.calibration):,} calibration images, which are in memory together; expected at "
+                f"most {_MOST_CALIBRATION:,}. A hundred or so are enough: put these into a folder of their own."
             )

@@ -111,6 +111,10 @@ def test_conditional_convolutions_are_refused_for_litert(tmp_path):
         ({"kind": Kind.SAVEDMODEL, "size": (64, 64)}, "--size is for onnx and tflite alone"),
         ({"kind": Kind.SAVEDMODEL, "version": 0}, "expected a number from 1 to"),
         ({"kind": Kind.TFLITE, "quantize": Quantize.INT8}, "expected --calibration IMAGES"),
+        (
+            {"kind": Kind.TFLITE, "quantize": Quantize.INT8, "calibration": ["x.jpg"] * 1001},
+            "1,001 calibration images.*at most 1,000",
+        ),
     ],
 )
 def test_options_that_do_not_fit(fields, words):

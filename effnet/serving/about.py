@@ -20,7 +20,8 @@ def about_model(path: Path, *, spec: str | None, labels: Any, card: Any) -> Abou
     if not isinstance(card, Mapping | None):
         raise UnservableModel(f"{path} has a card that is no object. Export it again.")
     top: Any = cast("Mapping[str, Any]", card or {}).get("top", 1)
-    if not isinstance(top, int) or isinstance(top, bool) or top < 1:
+    # Without classes, none are named: 0.
+    if not isinstance(top, int) or isinstance(top, bool) or (top < 1 and classes is not None):
         raise UnservableModel(f"{path} has a card whose 'top' is no positive whole number. Export it again.")
     names = None if labels is None else tuple(map(str, cast("list[Any]", labels)))
     return About(spec=definition, labels=names, card=cast("Mapping[str, Any]", card or {}))

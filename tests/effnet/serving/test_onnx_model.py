@@ -2,16 +2,20 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
 
+import effnet
 from effnet.errors import MissingFramework
+from effnet.exports.options import Kind
 from effnet.serving.errors import Refused, UnservableModel
 from effnet.serving.limits import Limits
 from effnet.serving.models import load_models
 from effnet.serving.request import parse
+from effnet_core import without_classifier
 from effnet_onnx.export import write_model
 from effnet_onnx.model import create_model
 
@@ -90,3 +94,13 @@ def test_photographs_without_pillow(written, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(MissingFramework, match=r"Pillow.*pip install"):
         loaded(path)
+
+
+def test_a_network_without_classifier_gives_features(network, tmp_path):
+    headless = replace(network, spec=without_classifier(network.spec))
+    state = {name: array for name, array in network.state.items() if not name.startswith("classifier")}
+    path = tmp_path / "features.onnx"
+    effnet.export(replace(headless, state=state), path, options=effnet.ExportOptions(kind=Kind.ONNX))
+    signatures = loaded(path)
+    assert set(signatures) == {"features", "serving_default"}
+    assert set(signatures["serving_default"].outputs) == {"features"}

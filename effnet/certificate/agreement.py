@@ -49,7 +49,7 @@ def of_files(side: str, recorded: Sequence[FileDigest], folder: Path) -> Iterato
         except UnreadableFile as error:
             yield Check(subject=subject, outcome=Outcome.DIFFERENT, detail=str(error))
             continue
-        if found.sha256 == one.sha256:
+        if (found.size, found.sha256) == (one.size, one.sha256):
             yield Check(subject=subject, outcome=Outcome.SAME, detail=f"{one.size} bytes, SHA-256 {one.sha256}")
         else:
             detail = f"expected {one.size} bytes, SHA-256 {one.sha256}; found {found.size} bytes, {found.sha256}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from effnet.certificate.agreement import Check, Outcome
 from effnet.certificate.certify import LIMIT_FLOAT32, LIMIT_FLOAT64
-from effnet.certificate.schema import Certificate, CertifiedLayer, CertifiedNetwork
+from effnet.certificate.schema import Certificate, CertifiedDistance, CertifiedLayer, CertifiedNetwork
 
 _SHOWN = 3
 
@@ -66,6 +66,11 @@ def _of_layer(layer: CertifiedLayer, largest: list[float | None]) -> Iterator[st
             yield f"{layer.name} agrees, and a side gave numbers that are not finite, or none"
     elif layer.largest is None or not _close(layer.largest, max(numbers)):
         yield f"{layer.name} has the largest value {_shown(layer.largest)}, and its sides have {max(numbers):.1e}"
+    for name in ("float64", "float32", "own_source", "own_result"):
+        found: CertifiedDistance = getattr(layer, name)
+        values = found.max_abs, found.relative, found.relative_l2
+        if len({value is None for value in values}) > 1 or any(value is not None and value < 0 for value in values):
+            yield f"{layer.name} has the distances {', '.join(map(_shown, values))} ({name}), which no arrays can have"
     apart, whole = layer.float64.max_abs, layer.largest
     if apart is not None and whole and relatives[0][0] is not None and not _close(apart / whole, relatives[0][0]):
         yield f"{layer.name} is {apart:.1e} of {whole:.1e} apart in float64, and not {relatives[0][0]:.1e} of it"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from converters import Adaptation, SourceOptions
+from converters.convert import DTYPES
 from effnet.choices import Backend, Device
 from effnet.environment import Environment
 from effnet.errors import InvalidCertificate
@@ -182,7 +183,7 @@ def read_certificate(path: str | Path) -> Certificate:
 
 def _parsed(path: Path, text: str) -> Certificate:
     try:
-        document: Any = json.loads(text)
+        document: Any = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InvalidCertificate(
             f"{path} holds no JSON: {error}. Expected a certificate; write it again with `effnet convert --verify`."
@@ -206,8 +207,12 @@ def _parsed(path: Path, text: str) -> Certificate:
         ) from None
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"it holds {name}, and a number that is not finite is null in a certificate")
+
+
 def _checked(certificate: Certificate) -> Certificate:
-    """The certificate, if its input can be drawn again. Raises `InvalidSpec`."""
+    """The certificate, if it can be repeated: its input drawn again, its source rounded. Raises `InvalidSpec`."""
     shape, seed = certificate.input.shape, certificate.input.seed
     if len(shape) != _IMAGE_AXES or min(shape) < 1 or shape[1] != shape[2] or math.prod(shape[:3]) > _MOST_PIXELS:
         raise InvalidSpec(
@@ -216,4 +221,10 @@ def _checked(certificate: Certificate) -> Certificate:
         )
     if seed < 0:
         raise InvalidSpec(f"certificate.input.seed is {seed}; expected a number from 0 on.")
+    if certificate.rounded_to not in (None, *DTYPES):
+        raise InvalidSpec(
+            f"certificate.rounded_to is {certificate.rounded_to!r}; expected null or one of {', '.join(DTYPES)}."
+        )
+    if not certificate.verdict:
+        raise InvalidSpec("certificate.verdict is empty; expected at least one sentence.")
     return certificate

@@ -29,7 +29,7 @@ from effnet.certificate.certify import (
 )
 from effnet.certificate.consistency import of_consistency
 from effnet.certificate.measuring import array_digest
-from effnet.certificate.schema import ENDING, Certificate, certificate_path, read_certificate
+from effnet.certificate.schema import ENDING, Certificate, CertifiedNetwork, certificate_path, read_certificate
 from effnet.choices import OFFICIAL
 from effnet.environment import environment
 from effnet.errors import InvalidCertificate
@@ -105,12 +105,12 @@ def _checks(certificate: Certificate, folder: Path, target: Path, source: str | 
         yield result
         return
     yield from of_all_files("result", certificate.result.files, result.files, folder)
-    yield of_equality("result weights", certificate.result.weights, result.weights)
+    yield from _what_it_is("result", certificate.result, result)
     given = _given(certificate)
     numbers = random_numbers(given, result.network)
     expected = certificate.input
     yield of_equality("input", _input(expected.shape, expected.sha256), _input(numbers.shape, array_digest(numbers)))
-    found = _source(certificate, folder, source)
+    found = _of_adaptation(certificate, result) or _source(certificate, folder, source)
     if isinstance(found, Check):
         yield found
         outputs = run(
@@ -147,7 +147,7 @@ def _with_source(
         return
     if in_place:
         yield from of_all_files("source", certificate.source.files, side.files, folder)
-    yield of_equality("source weights", certificate.source.weights, side.weights)
+    yield from _what_it_is("source", certificate.source, side)
     chosen = (certificate.source.backend, certificate.result.backend)
     found = compared(side, result, chosen, _given(certificate))
     if found.outputs is not None:
@@ -163,9 +163,32 @@ def _with_source(
     yield of_equality("same largest logit", certificate.same_argmax, found.comparison.same_argmax)
 
 
+def _what_it_is(name: str, recorded: CertifiedNetwork, found: Side) -> Iterator[Check]:
+    before, now = (recorded.format, recorded.dialect), (found.network.format, found.dialect)
+    yield of_equality(f"{name} format and names", *(", ".join(map(str, pair)) for pair in (before, now)))
+    yield of_equality(f"{name} weights", recorded.weights, found.weights)
+
+
+def _of_adaptation(certificate: Certificate, result: Side) -> Check | None:
+    """What is wrong with the changes that a certificate names; looked at before the source is changed so."""
+    spec, changes = result.network.spec, certificate.adaptation
+    classes = None if spec.classifier is None else spec.classifier.num_classes
+    pairs = {"num_classes": (changes.num_classes, classes), "in_channels": (changes.in_channels, spec.stem.in_channels)}
+    wrong = [
+        f"{name} {wanted}, and the result has {has}"
+        for name, (wanted, has) in pairs.items()
+        if wanted not in (None, has)
+    ]
+    if not wrong:
+        return None
+    detail = f"{'; '.join(wrong)}. The source was not run"
+    return Check(subject="adaptation", outcome=Outcome.DIFFERENT, detail=detail)
+
+
 def _own_verdict(certificate: Certificate) -> Check:
     if certificate.agrees:
-        return Check(subject="verdict", outcome=Outcome.SAME, detail=certificate.verdict[-1])
+        detail = "source and result agreed when the certificate was written"
+        return Check(subject="verdict", outcome=Outcome.SAME, detail=detail)
     detail = f"source and result differed when the certificate was written: {' '.join(certificate.verdict)}"
     return Check(subject="verdict", outcome=Outcome.DIFFERENT, detail=detail)
 

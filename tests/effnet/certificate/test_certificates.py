@@ -175,6 +175,34 @@ def a_layer_of_one_list_less(document):
     del document["layers"][2]
 
 
+def the_size(document):
+    document["result"]["files"][0]["size"] += 1
+
+
+def another_dialect(document):
+    document["source"]["dialect"] = "timm"
+
+
+def another_format(document):
+    document["result"]["format"] = "pth"
+
+
+def a_negative_distance(document):
+    document["layers"][3]["own_source"]["relative_l2"] *= -1
+
+
+def a_distance_less(document):
+    document["layers"][3]["float32"]["max_abs"] = None
+
+
+def too_many_classes(document):
+    document["adaptation"]["num_classes"] = 10**15
+
+
+def too_many_channels(document):
+    document["adaptation"]["in_channels"] = 10**15
+
+
 def another_verdict(document):
     document["first_difference"] = "stem"
 
@@ -193,6 +221,13 @@ def another_verdict(document):
         (a_layer_less, ["source outputs", "result outputs", "layers"]),
         (a_layer_of_one_list_less, ["certificate", "layers"]),
         (another_verdict, ["certificate"]),
+        (the_size, ["result file x.safetensors"]),
+        (another_dialect, ["source format and names"]),
+        (another_format, ["result format and names"]),
+        (a_negative_distance, ["certificate"]),
+        (a_distance_less, ["certificate"]),
+        (too_many_classes, ["adaptation"]),
+        (too_many_channels, ["adaptation"]),
     ],
 )
 def test_other_numbers_in_a_certificate_are_seen(copy, change, expected):
@@ -216,6 +251,29 @@ def test_a_source_that_is_nowhere_is_not_looked_at_and_a_damaged_one_differs(cop
     assert found.agrees
     assert [check.subject for check in found.checks if check.outcome is Outcome.NOT_CHECKED] == ["source"]
     assert "result outputs" in [check.subject for check in found.checks]
+
+
+def test_a_certificate_is_not_believed_in_its_own_words(copy):
+    path = copy / "x.safetensors.certificate.json"
+    rewritten(path, lambda document: document.update(verdict=["Audited by an authority."]))
+    assert "Audited" not in run("verify", path).output
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rounded_to": "float31"}, "rounded_to is 'float31'; expected null or one of float32"),
+        ({"verdict": []}, "verdict is empty"),
+        ({"limit_float64": float("nan")}, "holds NaN"),
+        ({"limit_float32": float("inf")}, "holds Infinity"),
+    ],
+)
+def test_what_cannot_be_repeated_is_refused(made, tmp_path, changes, message):
+    path = Path(shutil.copy(made / "x.safetensors.certificate.json", tmp_path))
+    rewritten(path, lambda document: document.update(changes))
+    result = run("verify", path, code=2)
+    assert message in result.stderr
+    assert "Traceback" not in result.output
 
 
 @pytest.mark.parametrize(

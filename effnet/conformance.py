@@ -73,7 +73,7 @@ class Result:
 
 
 def open_set(folder: str | Path) -> tuple[Case, ...]:
-    """The cases of a set. Raises `InputError` for a folder that holds none, or one of another version."""
+    """The cases of a set. Raises `InputError` where there is none, or a damaged one, or one of another version."""
     root = Path(folder)
     document = _json(root / "set.json")
     if document.get("version") != VERSION:
@@ -81,17 +81,27 @@ def open_set(folder: str | Path) -> tuple[Case, ...]:
             f"{root} is a conformance set of version {document.get('version')}; expected version {VERSION}. Make it "
             "again with tools/conformance_set.py of this release."
         )
-    return tuple(_case(root, name, entry) for name, entry in document["cases"].items())
+    try:
+        cases = tuple(_case(root, name, entry) for name, entry in document["cases"].items())
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(root / "set.json", f"{type(error).__name__}: {error}") from error
+    if not cases:
+        raise _damaged(root / "set.json", "it names no network")
+    return cases
 
 
 def check_outputs(case: Case, outputs: Mapping[str, Array]) -> tuple[Result, ...]:
     """Judge arrays by the names `SIZE` (logits) or `SIZE/ENDPOINT`, channels last, in any float type.
 
     float64 arrays are held to rounding in float64, others to that in float32. Raises `InputError` for names and shapes
-    that the case has not.
+    that the case has not, for no array at all, and for a set whose own files cannot be read.
     """
-    with np.load(case.folder / "expected.npz") as expected, np.load(case.folder / "mistakes.npz") as mistakes:
-        return tuple(_result(case, _full_name(name), array, expected, mistakes) for name, array in outputs.items())
+    if not outputs:
+        raise InputError(
+            f"{case.name}: there are no outputs to judge; expected logits by size: {', '.join(case.inputs)}."
+        )
+    expected, mistakes = (_arrays(case.folder / name, damaged=True) for name in ("expected.npz", "mistakes.npz"))
+    return tuple(_result(case, _full_name(name), array, expected, mistakes) for name, array in outputs.items())
 
 
 def check_folder(cases: tuple[Case, ...], folder: str | Path) -> Iterator[tuple[Case, tuple[Result, ...] | None]]:
@@ -118,7 +128,7 @@ def _case(root: Path, name: str, entry: Mapping[str, Any]) -> Case:
             for dialect, file in entry["weights"].items()
         ),
         inputs={size: folder / path for size, path in entry["inputs"].items()},
-        float32_error=entry["float32_error"],
+        float32_error={size: float(entry["float32_error"][size]) for size in entry["inputs"]},
     )
 
 
@@ -168,13 +178,22 @@ def _error(found: Array, truth: Array) -> float:
     return float(np.abs(wide - truth).max() / np.abs(truth).max())
 
 
-def _arrays(path: Path) -> dict[str, Array]:
+def _arrays(path: Path, *, damaged: bool = False) -> dict[str, Array]:
+    """The arrays of a file; `damaged`: one that belongs to the set, and not to a library."""
     try:
         # Opened here: numpy would leave a file open that is no archive.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file}
     except (OSError, ValueError, EOFError, TypeError, BadZipFile, zlib.error) as error:
+        if damaged:
+            raise _damaged(path, str(error)) from error
         raise InputError(f"{path} cannot be read as .npz, a file of numpy's savez: {error}") from error
+
+
+def _damaged(path: Path, why: str) -> InputError:
+    return InputError(
+        f"{path} of the conformance set is damaged ({why}). Make the set again with tools/conformance_set.py."
+    )
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -47,7 +47,9 @@ def conformance(
         return
     judged = list(check_folder(cases, outputs))
     results = [result for _, found in judged for result in found or ()]
-    absent = [case.name for case, found in judged if found is None]
+    absent = [
+        name for case, found in judged for name in ([case.name] if found is None else _sizes_not_given(case, found))
+    ]
     right = sum(result.right for result in results)
     if as_json:
         say_json({"right": right == len(results), "not_given": absent, "results": results})
@@ -56,6 +58,11 @@ def conformance(
         say(f"{right} of {len(results)} outputs are right." + (f" Not given: {', '.join(absent)}." if absent else ""))
     if right < len(results):
         raise typer.Exit(WRONG)
+
+
+def _sizes_not_given(case: "Case", found: "tuple[Result, ...]") -> list[str]:
+    given = {result.output.partition("/")[0] for result in found}
+    return [f"{case.name} at {size}" for size in case.inputs if size not in given]
 
 
 def _list(cases: "tuple[Case, ...]", *, as_json: bool) -> None:

@@ -139,3 +139,38 @@ def test_what_is_no_set_is_refused(folder: Path, tmp_path: Path) -> None:
     answer = CliRunner().invoke(app, ["conformance", str(folder), str(tmp_path)])
     assert answer.exit_code == 2
     assert "cannot be read as .npz" in answer.output
+
+
+def test_sizes_that_were_not_given_are_named_and_nothing_at_all_is_an_error(folder: Path, tmp_path: Path) -> None:
+    with np.load(folder / NAME / "expected.npz") as expected:
+        np.savez(tmp_path / f"{NAME}.npz", **{"65x49": expected["65x49/logits"]})
+    done = CliRunner().invoke(app, ["conformance", str(folder), str(tmp_path)])
+    assert done.exit_code == 0
+    assert f"1 of 1 outputs are right. Not given: {NAME} at 64x64." in done.output
+    np.savez(tmp_path / f"{NAME}.npz")
+    done = CliRunner().invoke(app, ["conformance", str(folder), str(tmp_path)])
+    assert done.exit_code == 2
+    assert "no outputs to judge; expected logits by size: 64x64, 65x49" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("set.json", '{"version": 1}'),
+        ("set.json", '{"version": 1, "cases": {}}'),
+        ("set.json", '{"version": 1, "cases": {"b0": {"weights": {}, "inputs": {"65x49": "x"}}}}'),
+        (f"{NAME}/expected.npz", "nothing"),
+        (f"{NAME}/mistakes.npz", None),
+    ],
+)
+def test_a_damaged_set_is_named(folder: Path, tmp_path: Path, file: str, text: str | None) -> None:
+    copy = shutil.copytree(folder, tmp_path / "set", ignore=shutil.ignore_patterns("weights"))
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    with np.load(folder / NAME / "expected.npz") as expected:
+        np.savez(outputs / f"{NAME}.npz", **{"65x49": np.zeros_like(expected["65x49/logits"])})
+    assert CliRunner().invoke(app, ["conformance", str(copy), str(outputs)]).exit_code == 1  # the control: judged
+    (copy / file).unlink() if text is None else (copy / file).write_text(text)
+    done = CliRunner().invoke(app, ["conformance", str(copy), str(outputs)])
+    assert done.exit_code == 2
+    assert f"{file} of the conformance set is damaged" in done.stderr

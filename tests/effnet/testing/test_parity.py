@@ -18,11 +18,6 @@ from effnet_torch import create_model as create_torch_model
 from tests.effnet.testing.models import INPUT, NAMES, keras_model, torch_model, weights
 from tests.lively import lively_state
 
-pytestmark = pytest.mark.filterwarnings(
-    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
-
 
 @pytest.fixture(params=["cpu", "cuda"])
 def device(request):

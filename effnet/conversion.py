@@ -143,7 +143,7 @@ def _to_keras(
         progress(0, total)
     from effnet.keras_archive import write_keras_archive
 
-    nbytes = write_keras_archive(network, target, dtype=wanted.dtype, overwrite=wanted.overwrite, sync=wanted.sync)
+    written = write_keras_archive(network, target, dtype=wanted.dtype, overwrite=wanted.overwrite, sync=wanted.sync)
     if progress is not None:
         progress(total, total)
     return Conversion(
@@ -153,8 +153,8 @@ def _to_keras(
         dialect=converters.FORMATS[KERAS].dialect,
         spec=network.spec,
         tensors=len(network.state),
-        nbytes=nbytes,
-        notes=network.notes,
+        nbytes=written.nbytes,
+        notes=(*network.notes, *written.notes),
         left_out=network.left_out,
     )
 

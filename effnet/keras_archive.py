@@ -10,6 +10,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -25,8 +26,22 @@ from effnet.choices import Backend
 from effnet.frameworks import import_frameworks
 from effnet_core import to_json
 
+DEEP = (
+    "Keras opens an archive with more calls inside each other than Python allows, for a network as deep as this one: "
+    "call sys.setrecursionlimit(10_000) before keras.models.load_model."
+)
 NO_TEXTS: Mapping[str, str] = MappingProxyType({})
 """Nothing that travels along."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive:
+    """An archive that was written."""
+
+    nbytes: int
+    """Of the variables."""
+    notes: tuple[str, ...]
+    """What has to be known to open it."""
 
 
 def write_keras_archive(
@@ -37,11 +52,11 @@ def write_keras_archive(
     overwrite: bool,
     sync: bool,
     texts: Mapping[str, str] = NO_TEXTS,
-) -> int:
+) -> Archive:
     """Build the Keras model, save it, load it again and compare every variable bit for bit; then give it its name.
 
     `dtype` is the type of the variables, float32 unless given; `sync` waits for the disk; `texts` are entries of the
-    archive beside Keras' own. Gives the bytes of the variables.
+    archive beside Keras' own.
 
     Raises `OutputError` when the target exists and is not to be overwritten, the disk refuses, or a variable differs.
     """
@@ -58,13 +73,26 @@ def write_keras_archive(
         with zipfile.ZipFile(staged, "a") as archive:
             for name, text in {**texts, SPEC_ENTRY: to_json(network.spec)}.items():
                 archive.writestr(name, text)
-        _compare(model, import_module("keras").models.load_model(staged, compile=False), target)
+        found, notes = open_keras_archive(staged)
+        _compare(model, found, target)
         if sync:
             with staged.open("rb") as file:
                 os.fsync(file.fileno())
         check_output(target, overwrite=overwrite)
         staged.replace(target)
-    return sum(int(np.asarray(variable).nbytes) for variable in model.weights)
+    return Archive(nbytes=sum(int(np.asarray(variable).nbytes) for variable in model.weights), notes=notes)
+
+
+def open_keras_archive(path: Path) -> tuple[Any, tuple[str, ...]]:
+    """The model in an archive, as plain Keras opens it, and what has to be done for that."""
+    from effnet_tf._keras import deep_graphs
+
+    load_model: Any = import_module("keras").models.load_model
+    try:
+        return load_model(path, compile=False), ()
+    except RecursionError:
+        with deep_graphs():
+            return load_model(path, compile=False), (DEEP,)
 
 
 def _compare(meant: Any, found: Any, target: Path) -> None:

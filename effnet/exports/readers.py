@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effnet.exports.options import Kind
+from effnet.keras_archive import open_keras_archive
 
 Array = NDArray[Any]
 
@@ -143,7 +144,7 @@ def _torch_program(path: Path, output: str) -> Generator[Callable[[Array], Array
 @contextmanager
 def _keras(path: Path, output: str) -> Generator[Callable[[Array], Array]]:
     del output  # the model has one
-    model: Any = import_module("keras").saving.load_model(path, compile=False)
+    model, _ = open_keras_archive(path)
     yield lambda images: np.asarray(model(images, training=False))
 
 

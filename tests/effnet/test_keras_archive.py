@@ -1,9 +1,12 @@
 """Conversion to Keras archives and back; TensorFlow is loaded once for all of them."""
 
+import inspect as stacks
 import os
 import shutil
+import sys
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 
@@ -118,6 +121,23 @@ def test_keras_loads_weights_without_a_model(spec, name, tmp_path):
     with converters.open_checkpoint(saved, SourceOptions(spec=spec)) as checkpoint:
         again = checkpoint.state()
     assert all(again[key].tobytes() == state[key].tobytes() for key in state)
+
+
+def test_an_archive_of_a_network_deeper_than_python_allows_calls_is_written_and_said_to_be(source, tmp_path):
+    """EfficientNetV2-XL is, for the usual limit."""
+    assert not any("setrecursionlimit" in note for note in convert(source, tmp_path / "x.keras").notes)  # the control
+    usual = sys.getrecursionlimit()
+    deep = resolve("b0", width=0.04, depth=0.7, num_classes=3)
+    converters.save_state(tmp_path / "deep.safetensors", deep, lively_state(deep))
+    try:
+        sys.setrecursionlimit(len(stacks.stack()) + 150)
+        report = convert(tmp_path / "deep.safetensors", tmp_path / "deep.keras")
+        assert any("sys.setrecursionlimit(10_000) before" in note for note in report.notes)
+        with pytest.raises(RecursionError):
+            keras.models.load_model(tmp_path / "deep.keras", compile=False)
+    finally:
+        sys.setrecursionlimit(usual)
+    assert keras.models.load_model(tmp_path / "deep.keras", compile=False).count_params() > 0
 
 
 def test_inspect_and_info(archive):

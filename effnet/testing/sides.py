@@ -82,7 +82,13 @@ def to_model(inputs: Array, layout: Layout, precision: Precision) -> Array:
 
 
 def from_model(array: Array, layout: Layout) -> Array:
-    """What a model gave, images channels last."""
+    """What a model gave, images channels last, False and True as 0 and 1. Raises `UnusableModel` for complex ones."""
+    if array.dtype.kind == "c":
+        raise UnusableModel(
+            f"A model gives complex numbers ({array.dtype}); expected real ones. Wrap it so that it gives their parts."
+        )
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8)
     # (N, C, H, W) -> (N, H, W, C)
     return array.transpose(0, 2, 3, 1) if layout is Layout.CHANNELS_FIRST and array.ndim == IMAGE_AXES else array
 

@@ -65,6 +65,24 @@ def test_without_names_the_outputs_are_compared():
         assert_parity(keras_model(), torch_model(epsilon=1e-5), inputs=INPUT)
 
 
+class Of(torch.nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+def test_results_that_are_true_or_false_are_compared_and_complex_ones_refused():
+    positive, other = Of(lambda x: x > 0), Of(lambda x: x > 0.5)
+    assert_parity(positive, positive, inputs=(3, 8))
+    with pytest.raises(ParityError):
+        assert_parity(positive, other, inputs=(3, 8))
+    with pytest.raises(UnusableModel, match=r"complex numbers \(complex64\); expected real"):
+        assert_parity(Of(torch.fft.fft), Of(torch.fft.fft), inputs=(3, 8))
+
+
 @pytest.mark.parametrize("make", [keras_model, torch_model])
 def test_two_models_of_one_framework(make):
     names = {name: name for name in (NAMES if make is keras_model else NAMES.values())}

@@ -1,6 +1,7 @@
 """Reports of exact arithmetic and of trainings: the same page around other tables and drawings."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,3 +134,21 @@ def test_the_command_writes_both(tmp_path):
         refused = CliRunner().invoke(app, ["parity", *sides, *torch, *options, "--report", str(path)])
         assert (refused.exit_code, refused.stdout) == (2, "")
         assert "exists" in refused.stderr
+
+
+def test_nothing_sticks_out_of_a_page_on_a_phone(reports, tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    found = {**reports, "forward": effnet.parity(NETWORK, OTHER, a_backend="torch", b_backend="torch", inputs=X)}
+    with playwright.sync_playwright() as runner:
+        shown = runner.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        sheet = shown.new_page(viewport={"width": 390, "height": 844})
+        for report in found.values():
+            path = effnet.write_report(report, tmp_path / "report.html", overwrite=True)
+            sheet.goto(path.as_uri())
+            assert sheet.evaluate("document.documentElement.scrollWidth") == 390
+        sheet.add_style_tag(content=".box { position: static }")  # the control: the last page, with the wide table
+        assert sheet.evaluate("document.documentElement.scrollWidth") > 390
+        shown.close()

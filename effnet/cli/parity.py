@@ -103,7 +103,7 @@ def parity(
       effnet parity b0.safetensors b0.safetensors --exact
       effnet parity b0.keras b0.pth --report b0.html
       effnet parity model.ckpt-1234 b0.pth --a-ema never --size 65 --json
-      effnet parity b0.pth b0.pth --train 10 --batch 8
+      effnet parity b0.pth b0.pth --a-backend tf --train 10 --batch 8
       effnet parity b0.keras b0.pth --b-python ~/torch/bin/python
     """
     from effnet.parity_engine import report

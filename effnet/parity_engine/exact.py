@@ -23,7 +23,7 @@ from effnet.parity_engine.bits import UNROUNDED, Bits, differing_bits
 from effnet.parity_engine.exact_run import ExactRequest, ExactRun, Traced, run_exactly
 from effnet.parity_engine.grid import Grid, to_grid
 from effnet.parity_engine.pair import Processes, workers
-from effnet.parity_engine.run import Given, RandomInput, Side, chosen_backends, given_input, opened, side
+from effnet.parity_engine.run import Given, RandomInput, Side, chosen_backends, given_input, one_framework, opened, side
 from effnet.parity_engine.specs import check_both_normalised, check_comparable, common_endpoints, up_to_common_end
 from effnet_core import LayerKind, NetworkSpec, Role, layers, parameters
 
@@ -144,7 +144,13 @@ def exact_parity(
         b=side(network_b, backends[1]),
         device=where,
         input=description,
-        notes=(*notes, *_odd_drops(first, "A"), *_odd_drops(second, "B"), *(() if apart is None else (apart.note,))),
+        notes=(
+            *notes,
+            *one_framework(backends, (a_backend, b_backend)),
+            *_odd_drops(first, "A"),
+            *_odd_drops(second, "B"),
+            *(() if apart is None else (apart.note,)),
+        ),
         grid=used,
         seed=seed if training else None,
         order=order,

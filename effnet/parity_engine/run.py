@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from converters import SourceOptions
 from effnet.backends import Network
 from effnet.choices import Backend, Device, Isolation
+from effnet.frameworks import TITLES
 from effnet.inputs import batches, check_array, classify, random_input
 from effnet.isolation.process import TIME_LIMIT
 from effnet.loading import HOME, load_network
@@ -135,7 +136,7 @@ def parity(
         b=side(network_b, backend_b),
         device=where,
         input=description,
-        notes=(*notes, *ran.notes),
+        notes=(*notes, *one_framework((backend_a, backend_b), (named_a, named_b)), *ran.notes),
         comparison=comparison,
         diagnosis=diagnose(comparison, first, second, batch),
         outputs=(ran.a, ran.b) if keep_outputs else None,
@@ -154,6 +155,17 @@ def chosen_backends(
     return (
         _usual_backend(a, Backend.TF) if named_a is None else Backend(named_a),
         _usual_backend(b, Backend.TORCH) if named_b is None else Backend(named_b),
+    )
+
+
+def one_framework(chosen: tuple[Backend, Backend], named: tuple[object, object]) -> tuple[str, ...]:
+    """A note where both run in one framework without having been asked to: it cannot show what another does."""
+    if chosen[0] is not chosen[1] or None not in named:
+        return ()
+    other = Backend.TF if chosen[0] is Backend.TORCH else Backend.TORCH
+    return (
+        f"Both run in {TITLES[chosen[0]]}, to which the files belong. To compare frameworks, name another one for one "
+        f"side, such as --b-backend {other.value}.",
     )
 
 

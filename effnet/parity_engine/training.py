@@ -17,7 +17,7 @@ from effnet.parity_engine.causes import Cause
 from effnet.parity_engine.compare import check_limit
 from effnet.parity_engine.pair import Processes, workers
 from effnet.parity_engine.race import Competitor, Race
-from effnet.parity_engine.run import Given, RandomInput, Side, chosen_backends, given_input, opened, side
+from effnet.parity_engine.run import Given, RandomInput, Side, chosen_backends, given_input, one_framework, opened, side
 from effnet.parity_engine.specs import check_both_normalised, check_comparable
 from effnet.parity_engine.trainee import USUAL, Array, Course, Trainee, check_labels
 from effnet.parity_engine.training_compare import Difference, StepComparison, TensorComparison
@@ -135,7 +135,11 @@ def training_parity(  # noqa: PLR0913  # each is a choice of its own
         b=side(network_b, backend_b),
         device=where,
         input=description,
-        notes=(*notes, *(() if apart is None else (apart.note,))),
+        notes=(
+            *notes,
+            *one_framework((backend_a, backend_b), (a_backend, b_backend)),
+            *(() if apart is None else (apart.note,)),
+        ),
         limit=limit,
         recipe=course.recipe,
         seed=seed,

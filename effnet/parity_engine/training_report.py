@@ -40,28 +40,48 @@ def rows(report: TrainingReport) -> list[tuple[str, ...]]:
     return [_row(step) for step in report.steps]
 
 
-def verdict(report: TrainingReport) -> list[str]:
-    """The result in sentences."""
-    lines: list[str] = []
-    found = report.difference
+def summary(report: TrainingReport) -> list[str]:
+    """The result in sentences, without its causes."""
+    found, steps = report.difference, f"{len(report.steps)} {'step' if len(report.steps) == 1 else 'steps'}"
     allowed = f"{report.limit:g} of each tensor's largest value in float64, or what rounding explains"
+    lines: list[str] = []
     if report.agrees:
-        lines.append(f"The same: in {len(report.steps)} steps everything agrees within {allowed}.")
+        lines.append(f"The same: in {steps} everything agrees within {allowed}.")
     elif found is not None:
-        lines.append(
-            f"Different: beyond {allowed}, first at step {found.step}: {found.kind.value} {found.tensor}, "
-            f"{found.relative:.1e} apart."
-        )
+        what = "the loss is" if found.kind is Kind.LOSS else f"{found.kind.value} {found.tensor},"
+        lines.append(f"Different: beyond {allowed}, first at step {found.step}: {what} {found.relative:.1e} apart.")
     else:
-        lines.append(f"Different: in {len(report.steps)} steps nothing is, but the networks or their recipes are.")
+        lines.append(f"Different: in {steps} nothing is, but the networks or their recipes are.")
+    if all(step.learning_rate == 0 for step in report.steps):
+        lines.append(
+            "The learning rate was 0 throughout, as a warm-up begins: no weight moved, and the optimisers were not "
+            "compared. Take more steps."
+        )
     if report.shaken_from is not None:
         lines.append(
             f"From step {report.shaken_from} on rounding is amplified so far that float32 loses some tensors; "
             "what it explains in float64 is measured by A trained once more, with other last bits of its weights."
         )
-    lines += [f"cause  {cause.side}, {cause.tensor}: {cause.explanation}" for cause in report.causes]
-    if not report.agrees and not report.causes:
-        lines.append("None of the known mistakes explains it.")
+    return lines
+
+
+def verdict(report: TrainingReport) -> list[str]:
+    """The result in sentences."""
+    causes = [f"cause  {cause.side}, {cause.tensor}: {cause.explanation}" for cause in report.causes]
+    return [*summary(report), *causes, *unexplained(report)]
+
+
+def unexplained(report: TrainingReport) -> list[str]:
+    """What to do about a difference that no known mistake explains; nothing where one does."""
+    found = report.difference
+    if found is None or report.causes:
+        return []
+    lines = ["None of the known mistakes explains it."]
+    if found.kind is Kind.LOSS and found.step == 0:
+        lines.append(
+            "The forward passes differ before anything is trained: the comparison without training, or in exact "
+            "arithmetic (--exact), names the layer."
+        )
     return lines
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from effnet.parity_engine.training import TrainingReport
 from effnet.parity_engine.training_compare import Kind, StepComparison
-from effnet.parity_engine.training_report import verdict
+from effnet.parity_engine.training_report import summary, unexplained
 from effnet.plain import plain
 from effnet.reporting.drawing import NARROW, WIDE
 from effnet.reporting.parts import Fact, Headline, Parts, Setting, bad, good, number, order, printable, shape_of
@@ -46,7 +46,7 @@ def parts(report: TrainingReport) -> Parts:
         template="training.html",
         kind="Comparison of two trainings, step by step",
         headline=headline(report),
-        verdict=verdict(report)[: 1 if report.shaken_from is None else 2],
+        verdict=summary(report),
         facts=_facts(report),
         settings=_settings(report),
         values={
@@ -121,7 +121,7 @@ def _first(report: TrainingReport) -> str:
         return ""
     name = "the loss" if found.kind is Kind.LOSS else f"the {found.kind.value} of {found.tensor}"
     before = "" if found.step == 0 else f" Everything before step {found.step} agrees."
-    why = "" if report.causes else " None of the known mistakes explains it."
+    why = "".join(f" {line}" for line in unexplained(report))
     return printable(
         f"At step {found.step} {name} is {number(found.relative)} of its largest value apart in float64; allowed are "
         f"{report.limit:g}, or what rounding explains.{before} What is computed later may only follow from this.{why}"

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from converters import save_state
 from effnet import Network, RandomInput, parity
 from effnet.errors import DeviceUnavailable, IncomparableNetworks, InputError
 from effnet.parity_engine.compare import Remark
@@ -154,3 +155,13 @@ def test_outputs_are_kept_where_they_are_asked_for():
     assert kept is not None
     assert kept[0].float64["logits"].shape == (2, 10)
     assert list(kept[1].float32) == [layer.name for layer in compared(BASE).comparison.layers]
+
+
+def test_two_files_of_one_framework_are_said_to_run_in_it(tmp_path):
+    save_state(tmp_path / "x.pth", SPEC, STATE)
+    given = {"inputs": images(2, 32, 32)}
+    report = parity(tmp_path / "x.pth", tmp_path / "x.pth", **given)
+    words = "Both run in PyTorch, to which the files belong. To compare frameworks, name another one for one side"
+    assert any(note.startswith(words) and "--b-backend tf" in note for note in report.notes)
+    named = parity(tmp_path / "x.pth", tmp_path / "x.pth", a_backend="torch", b_backend="torch", **given)  # the control
+    assert not any("Both run" in note for note in named.notes)

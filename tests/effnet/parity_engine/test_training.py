@@ -259,9 +259,24 @@ def test_what_nothing_explains_is_said_to_be_unexplained():
 
     report = trained(b_trainee=Trainee(build=build), steps=1)
     assert report.difference.tensor == "loss"
-    assert verdict(report)[-1] == "None of the known mistakes explains it."
+    assert "first at step 0: the loss is" in verdict(report)[0]
+    assert verdict(report)[-2] == "None of the known mistakes explains it."
+    assert verdict(report)[-1].startswith("The forward passes differ before anything is trained")
     assert {len(row) for row in rows(report)} == {len(COLUMNS)}
     assert document(report)["agrees"] is False
+
+
+def test_a_training_that_moves_no_weight_says_that_it_compares_no_optimiser():
+    """The first step of a warm-up has rate 0."""
+    torch = import_module("torch")
+    other = Trainee(optimizer=lambda tensors: torch.optim.AdamW(tensors, lr=1))
+    report = trained(given=TWO_BLOCKS, b_trainee=other, steps=1)
+    assert report.agrees
+    assert verdict(report)[0].startswith("The same: in 1 step everything")
+    assert "the optimisers were not compared. Take more steps." in verdict(report)[1]
+    more = trained(given=TWO_BLOCKS, b_trainee=other, steps=2)  # the control
+    assert not more.agrees
+    assert not any("optimisers were not" in line for line in verdict(more))
 
 
 @pytest.mark.parametrize(("change", "agrees"), [(1e-15, True), (1e-11, False)])

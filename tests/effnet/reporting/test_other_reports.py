@@ -141,7 +141,7 @@ def test_nothing_sticks_out_of_a_page_on_a_phone(reports, tmp_path):
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("needs Chromium: apt-get install chromium")
-    found = {**reports, "forward": effnet.parity(NETWORK, OTHER, a_backend="torch", b_backend="torch", inputs=X)}
+    found = {**reports, "forward": effnet.parity(NETWORK, NETWORK, a_backend="torch", b_backend="torch", inputs=X)}
     with playwright.sync_playwright() as runner:
         shown = runner.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         sheet = shown.new_page(viewport={"width": 390, "height": 844})

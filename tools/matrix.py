@@ -138,9 +138,14 @@ def document() -> str:
                 "decay matters in training only. *As defined*: the network is built from the definition in the file.",
                 markdown(meaning, dialect_rows()),
                 "## Networks by dialect",
+                "A dialect has a name for every tensor of the network. Where the project itself has the network, names "
+                "and shapes are compared with its own code; others, such as B8 of keras.applications and V2-B0 of "
+                "torchvision, are named by its rules.",
                 markdown(("network", *dialects), variant_rows()),
                 "## Formats by dialect",
-                "Read and written, with a narrow network. Formats that are only read: " + ", ".join(read_only) + ".",
+                "Read and written, with a narrow network. Formats that are only read: " + ", ".join(read_only) + ". "
+                "Names by order (`keras-order`) are those of `.weights.h5` files that hold no names of layers: such "
+                "files are read, and written with names.",
                 markdown(("dialect", *(f"`{name}`" for name in WRITTEN_FORMATS)), format_rows()),
             )
         )

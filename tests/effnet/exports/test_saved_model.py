@@ -87,7 +87,8 @@ def test_what_travels_inside(made, official, labels):
     assert (assets / "labels.txt").read_text() == labels.read_text()
     card = json.loads((assets / "card.json").read_text())
     assert (card["folded"], card["top"], card["runtime"]) == (False, 3, "savedmodel")
-    assert card["digest"] == effnet.digest(oracle.FOLDER / FOLDER, options=SourceOptions(spec=official.spec)).value
+    source = effnet.digest(oracle.FOLDER / FOLDER, options=SourceOptions(spec=official.spec))
+    assert card["digest"] == source.value == effnet.digest(made.path).value
 
 
 def test_the_variables_can_be_converted_again(made, official):

@@ -65,6 +65,7 @@ def plan_change(spec: NetworkSpec, adaptation: Adaptation) -> Change:
         spec = without_classifier(spec)
     classes = None if spec.classifier is None else spec.classifier.num_classes
     if adaptation.num_classes not in (None, classes):
+        background = None if spec.classifier is None or spec.classifier.label_offset == 0 else classes
         before, spec = ending(spec), with_classes(spec, adaptation.num_classes)
         fresh = [item for item in parameters(spec) if item.part == "classifier"]
         edits |= {item.name: Draw(parameter=item, seed=adaptation.seed) for item in fresh}
@@ -72,6 +73,11 @@ def plan_change(spec: NetworkSpec, adaptation: Adaptation) -> Change:
             f"The classifier is new, drawn from seed {adaptation.seed}: {before} before, {ending(spec)} now. What it "
             "gives means nothing before it is trained."
         )
+        if background is not None and adaptation.num_classes == background - 1:
+            notes.append(
+                f"Class 0 of {background} is the background: --drop-background (Adaptation(drop_background=True)) keeps "
+                "the others as they are, with nothing to train."
+            )
     return Change(spec=spec, edits=edits, notes=tuple(notes))
 
 
@@ -105,7 +111,9 @@ def _changed(checkpoint: Checkpoint, adaptation: Adaptation) -> Checkpoint:
             dtype = checkpoint.reader.tensors[name].dtype
         edited[name] = Edited(entry=entry, edit=edit, info=TensorInfo(name=name, shape=entry.shape, dtype=dtype))
         sources.append(Source(entry=entry, name=name))
-    taken = {source.name for source in sources}
+    # A drawn tensor may have the name of one in the file, which is left out all the same.
+    drawn = {name for name, one in edited.items() if isinstance(one.edit, Draw)}
+    taken = {source.name for source in sources} - drawn
     left = {source.name: "left out on demand" for source in checkpoint.sources if source.name not in taken}
     return Checkpoint(
         reader=EditedReader(checkpoint.reader, edited),

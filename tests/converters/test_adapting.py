@@ -94,6 +94,23 @@ def test_a_fresh_classifier():
     assert "The classifier is new, drawn from seed 3: 10 classes before, 4 classes now." in found.notes[-1]
 
 
+@pytest.mark.parametrize("dialect", ["native", "effnet-torch", "official"])
+def test_the_old_classifier_is_listed_as_left_out(dialect):
+    """Whether or not the drawn one has its names."""
+    names = in_dialect(dialect, SPEC, STATE).keys()
+    found = adapted(dialect=dialect, num_classes=4)
+    left = [name for name, reason in found.ignored.items() if reason == "left out on demand"]
+    assert len(left) == 2
+    assert set(left) == {name for name in names if "classifier" in name or "dense" in name}
+
+
+def test_a_fresh_classifier_in_the_place_of_one_with_a_background_names_the_other_way():
+    spec = narrow("edgetpu-S", num_classes=1001)
+    for classes, is_named in ((1000, True), (10, False)):
+        found = adapted(spec, lively_state(spec), num_classes=classes)
+        assert any("--drop-background" in note for note in found.notes) is is_named
+
+
 def test_the_seed_alone_decides_what_is_drawn():
     first = adapted(num_classes=4, seed=3).state()
     assert equal(adapted(num_classes=4, seed=3, dialect="official").state(), first)

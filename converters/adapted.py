@@ -75,8 +75,8 @@ def plan_change(spec: NetworkSpec, adaptation: Adaptation) -> Change:
         )
         if background is not None and adaptation.num_classes == background - 1:
             notes.append(
-                f"Class 0 of {background} is the background: --drop-background (Adaptation(drop_background=True)) keeps "
-                "the others as they are, with nothing to train."
+                f"Class 0 of {background} is the background: --drop-background (Adaptation(drop_background=True)) "
+                "keeps the others as they are, with nothing to train."
             )
     return Change(spec=spec, edits=edits, notes=tuple(notes))
 

@@ -119,6 +119,17 @@ def stated_normalisation(
     return stated if text is None else replace(stated, front=_UNCLEAR)
 
 
+def check_whole(reader: Reader, tensors: StoredNormalisation, names: Mapping[str, str]) -> None:
+    """Raise `FormatError` where a file holds one of the two tensors by which its network normalises pixels."""
+    held = [name for name in (tensors.mean, tensors.variance) if name in names]
+    if len(held) == 1:
+        absent = tensors.variance if held == [tensors.mean] else tensors.mean
+        raise FormatError(
+            f"{reader.path} holds {names[held[0]]} and no {absent}: half of what its network normalises pixels by. "
+            "Expected both. Convert the whole file, or say how images are normalised: --recipe (recipe=...)."
+        )
+
+
 def layers_in_front(reader: Reader, *, stem: str) -> tuple[str, ...]:
     """The paths of the layers through which the input passes before the network, by the model's configuration."""
     text = reader.metadata.get(KERAS_CONFIG_KEY)

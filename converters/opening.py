@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from converters.architecture import ADVICE, UnknownArchitecture, find_architecture
 from converters.arrays import inverse
 from converters.candidates import Wish
-from converters.checkpoint import KERAS_CONFIG_KEY, Checkpoint, Source, SourceOptions
+from converters.checkpoint import KERAS_CONFIG_KEY, SPEC_KEY, Checkpoint, Source, SourceOptions
 from converters.ema import EmaUnavailable, choose_ema, left_reason
 from converters.epsilon import restore
 from converters.errors import UnreadableFile, UnsupportedFile
@@ -91,7 +91,7 @@ def understand(
     recognised = recognised_names(reader, options)
     dialect = recognised.dialect
     sorted_names = _behind_front(reader, recognised, sort_names(reader, recognised))
-    stated = _stated_normalisation(reader, recognised, sorted_names)
+    stated = _stated_normalisation(reader, recognised, sorted_names, options)
     only_averages |= bool(sorted_names.shadows) and not sorted_names.raw
 
     def network(shapes: Shapes, options: SourceOptions) -> tuple[NetworkSpec, tuple[str, ...]]:
@@ -147,18 +147,23 @@ def _stem(recognised: Recognised) -> str:
     return recognised.prefix + recognised.dialect.layers["stem.conv"]
 
 
-def _stated_normalisation(reader: Reader, recognised: Recognised, names: SortedNames) -> Stated | None:
-    """What a Keras file says of how its network normalises pixels; None for one that says nothing."""
+def _stated_normalisation(
+    reader: Reader, recognised: Recognised, names: SortedNames, options: SourceOptions
+) -> Stated | None:
+    """What a Keras file says of how its network normalises pixels; None for one that says nothing.
+
+    Raises `FormatError` for half of the tensors, unless something else says it.
+    """
     if KERAS_CONFIG_KEY not in reader.metadata and not names.normalisation:
         return None
-    from converters.keras_normalisation import stated_normalisation  # noqa: PLC0415 - other files have nothing of it
+    from converters.keras_normalisation import check_whole, stated_normalisation  # noqa: PLC0415 - of few files
 
-    return stated_normalisation(
-        reader,
-        stem=_stem(recognised),
-        tensors=recognised.dialect.normalisation,
-        names=names.normalisation,
-    )
+    tensors = recognised.dialect.normalisation
+    stated = stated_normalisation(reader, stem=_stem(recognised), tensors=tensors, names=names.normalisation)
+    is_said = options.recipe is not None or options.spec is not None or SPEC_KEY in reader.metadata
+    if stated is None and tensors is not None and not is_said:
+        check_whole(reader, tensors, names.normalisation)
+    return stated
 
 
 def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], options: SourceOptions) -> str:

@@ -1,7 +1,7 @@
 """`effnet diff`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -105,4 +105,6 @@ def _definition(differences: "tuple[FieldDifference, ...]") -> list[str]:
 
 
 def _value(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_value, cast('tuple[object, ...]', value)))})"
+    return f"{value:.9g}" if isinstance(value, float) else str(value)

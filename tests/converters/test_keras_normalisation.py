@@ -245,6 +245,16 @@ def test_numbers_without_sense_are_refused(mean: Any, variance: Any, message: st
         opened(stored(mean, variance))
 
 
+@pytest.mark.parametrize("absent", ["mean", "variance"])
+def test_half_a_normalisation_is_refused(absent: str) -> None:
+    arrays = stored([0, 0, 0], [1, 1, 1])
+    del arrays[f"normalization/{absent}"]
+    with pytest.raises(FormatError, match=rf"no normalization/{absent}: half of what .*--recipe"):
+        opened(arrays)
+    said = opened(arrays, options=SourceOptions(recipe="advprop"))
+    assert said.spec.preprocessing.recipe == "advprop"
+
+
 def test_a_variance_of_zero_is_bounded_as_keras_does() -> None:
     check(opened(stored([0, 0, 0], [0, 0, 0])), [0, 0, 0], [255e-7] * 3)
 

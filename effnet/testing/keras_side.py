@@ -25,7 +25,8 @@ from effnet.testing.sides import (
 )
 
 _BACKENDS = {"tensorflow": Backend.TF, "torch": Backend.TORCH}
-_DEVICES = {Device.CPU: "cpu:0", Device.CUDA: "gpu:0"}
+# Not "cpu:0": Keras on PyTorch then copies parameters, and cannot make layers with states that are whole numbers.
+_DEVICES = {Device.CPU: "cpu", Device.CUDA: "gpu:0"}
 _ADVICE = (
     "The comparison runs copies of the model, made from its configuration (get_config), so that it never changes it. "
     "Layers of your own need a get_config that says everything they compute with; attributes and functions that are "
@@ -49,14 +50,16 @@ class KerasSide:
 
     def endpoints(self) -> Mapping[str, str]:
         """Layers of an EfficientNet of this project begin with their endpoint's name; the last of them gives it."""
-        names: list[str] = [layer.name for layer in self._model.layers]
+        # Keras on PyTorch has dashes for dots, which PyTorch does not allow.
+        dashed = self._backend == "torch"
+        names = {name.replace("-", ".") if dashed else name: name for name in (one.name for one in self._model.layers)}
         if "stem.conv" not in names or not any(name.startswith("blocks.0.") for name in names):
             return {}
         found: dict[str, str] = {}
-        for name in names:
+        for name, layer in names.items():
             parts = name.split(".")
             for length in range(1, len(parts) + 1):
-                found[".".join(parts[:length])] = name
+                found[".".join(parts[:length])] = layer
         return {"logits" if name == "classifier" else name: layer for name, layer in found.items()}
 
     def run(

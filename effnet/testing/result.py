@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from effnet.choices import Device, Precision
-from effnet.parity_engine.compare import Comparison, LayerComparison
+from effnet.parity_engine.compare import MULTIPLE, Comparison, LayerComparison
 from effnet.plain import plain
 
 _BEFORE, _AFTER = 3, 4
@@ -82,6 +82,18 @@ class ParityResult:
                 f"apart, and from their own float64 results {layer.own_a.relative:.1e} and {layer.own_b.relative:.1e}. "
                 "tolerance=Limits(float32=...) allows more."
             ]
+        return [*self._of_one_part_in_float32(layer), *self._where_to_look(is_first=is_first)]
+
+    def _of_one_part_in_float32(self, layer: LayerComparison) -> list[str]:
+        if len(self.precisions) == 1 or layer.float64.relative_l2 > MULTIPLE * layer.explained32:
+            return []
+        return [
+            "In float64 the two are as close as rounding to float32 leaves them: a part of one may compute in float32 "
+            "whatever its type is (constants, casts; normalisations of Keras on PyTorch). precision='float32' compares "
+            "in that type alone."
+        ]
+
+    def _where_to_look(self, *, is_first: bool) -> list[str]:
         if len(self.names) == 1:
             return ["Only outputs were compared. names={'layer of A': 'module of B', ...} tells where they part."]
         if is_first:

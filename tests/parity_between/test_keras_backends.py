@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from tests.parity_between.keras_backend import SIZE
+from tests.parity_between.keras_backend import COMPARED, SIZE
 
 ROOT = Path(__file__).parents[2]
 JAX = {
@@ -46,6 +46,9 @@ def test_another_backend_of_keras_gives_the_official_logits(backend: str, folder
     assert oracle.relative_error(found["logits"], truth) < allowed
     # The control: two vectors of one normalisation changed places.
     assert oracle.relative_error(found["swapped"], truth) > 1000 * allowed
+    if (backend, folder) == ("torch", COMPARED):
+        assert found["compared"] > len(given.spec.blocks)
+        assert str(found["parted"]) == "blocks.0.project"
 
 
 def _run(backend: str, folder: str, out: Path) -> dict[str, np.ndarray]:

@@ -83,6 +83,17 @@ def test_results_that_are_true_or_false_are_compared_and_complex_ones_refused():
         assert_parity(Of(torch.fft.fft), Of(torch.fft.fft), inputs=(3, 8))
 
 
+def test_a_constant_in_float32_is_told_from_a_mistake():
+    words = "as close as rounding to float32 leaves them"
+    rounded = Of(lambda x: x + torch.tensor(0.1, dtype=torch.float32).to(x.dtype))
+    with pytest.raises(ParityError, match=words):
+        assert_parity(Of(lambda x: x + 0.1), rounded, inputs=(3, 8))
+    assert_parity(Of(lambda x: x + 0.1), rounded, inputs=(3, 8), precision="float32")
+    with pytest.raises(ParityError) as caught:  # the control
+        assert_parity(Of(lambda x: x + 0.1), Of(lambda x: x + 0.101), inputs=(3, 8))
+    assert words not in str(caught.value)
+
+
 @pytest.mark.parametrize("make", [keras_model, torch_model])
 def test_two_models_of_one_framework(make):
     names = {name: name for name in (NAMES if make is keras_model else NAMES.values())}

@@ -74,7 +74,8 @@ def find_architecture(recognised: Recognised, shapes: Shapes, wish: Wish, *, onl
         return Found(spec=cut.spec, note=cut.note)
     if cut is not None:
         raise UnknownArchitecture(cut.reason)
-    others = list(_of_other_depth(candidates, order, recognised, shapes, wish))
+    # With coefficients that the user has said, those that fit them are what is meant.
+    others = list(_of_other_depth(candidates, order, recognised, shapes, wish)) if is_free or not tried else []
     best = max([*tried, *others], key=candidates.likeness)
     wanted = _HALF if best in tried else _NEARLY
     if candidates.score(best) == 0:

@@ -75,10 +75,12 @@ def find_architecture(recognised: Recognised, shapes: Shapes, wish: Wish, *, onl
     if cut is not None:
         raise UnknownArchitecture(cut.reason)
     # With coefficients that the user has said, those that fit them are what is meant.
-    others = list(_of_other_depth(candidates, order, recognised, shapes, wish)) if is_free or not tried else []
-    best = max([*tried, *others], key=candidates.likeness)
+    others = list(_of_other_depth(candidates, order, recognised, shapes, wish)) if is_free else []
+    if not tried and not is_free and hint is not None:
+        tried = [candidates.build(hint, width=wish.width, depth=wish.depth)]
+    best = max([*tried, *others], key=candidates.likeness, default=None)
     wanted = _HALF if best in tried else _NEARLY
-    if candidates.score(best) == 0:
+    if best is None or candidates.score(best) == 0:
         raise UnknownArchitecture(
             f"No variant has {_blocks(recognised)} of these shapes. Name the network, as in "
             f"--arch efficientnet-b0 --width 0.5 --depth 1.0. {OWN_BLOCKS} Variants: {', '.join(VARIANTS)}."

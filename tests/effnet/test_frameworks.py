@@ -51,12 +51,11 @@ def test_one_framework_does_not_load_the_other():
     assert done.stdout == "True False\n", done.stderr
 
 
-@pytest.mark.parametrize(("level", "quiet"), [("2", True), ("0", False)])
-def test_the_start_up_log_is_kept_for_who_asks_for_everything(level, quiet):
+def test_the_start_up_log_is_kept_for_who_asks_for_everything():
     done = run(
         "from effnet.choices import Backend\nfrom effnet.frameworks import import_frameworks\n"
         "import_frameworks([Backend.TF])",
-        level=level,
+        level="0",
     )
     assert done.returncode == 0
-    assert (done.stderr == "") is quiet, done.stderr
+    assert done.stderr != ""  # the test above has none of it

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-OFFICIAL = "official:"
-"""What begins the name of an official checkpoint that stands in place of a file."""
-
 
 class Choice(StrEnum):
     """Words to choose from. Any other word raises `InvalidOption`, which lists them."""

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from converters.staging import StagedFile, disk_errors
 from effnet.cache import VARIABLE, Record, cache_folder, digest, locked, read_record, record_path, write_record
-from effnet.choices import OFFICIAL
 from effnet.download import Progress, download, proxy_settings, shown
 from effnet.errors import ChangedFile, DownloadError, InputError
+from effnet.official_prefix import OFFICIAL
 from effnet_core.checkpoints import BASE_ADDRESS, OfficialCheckpoint, find_checkpoint, size_limit
 
 _GZIP = b"\x1f\x8b"

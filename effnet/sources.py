@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from converters import SourceOptions
 from converters.errors import UnreadableFile
-from effnet.choices import OFFICIAL
 from effnet.formats import check_format
-from effnet_core import NetworkSpec, recipe_preprocessing, with_classes
+from effnet.official_prefix import OFFICIAL
 
 if TYPE_CHECKING:
+    from effnet_core import NetworkSpec
     from effnet_core.checkpoints import OfficialCheckpoint
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(NamedTuple):
     """A checkpoint that lies on this machine."""
 
     name: str
@@ -60,6 +59,7 @@ def _completed(options: SourceOptions, checkpoint: OfficialCheckpoint) -> Source
     """The options with the catalogue's definition, unless the user names a network."""
     if options.spec is not None or not options.arch is options.width is options.depth is None:
         return options
+    from effnet_core import with_classes
     from effnet_core.checkpoints import official_spec
 
     spec = official_spec(checkpoint)
@@ -71,6 +71,8 @@ def _completed(options: SourceOptions, checkpoint: OfficialCheckpoint) -> Source
 
 
 def _with_recipe(spec: NetworkSpec, recipe: str) -> NetworkSpec:
+    from effnet_core import recipe_preprocessing
+
     return replace(spec, preprocessing=recipe_preprocessing(recipe, resolution=spec.preprocessing.resolution))
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from effnet_core.errors import InvalidOption, InvalidSpec
 from effnet_core.heads import Classifier
 from effnet_core.spec import NetworkSpec, Norm
-from effnet_core.variants import FAMILIES, VARIANTS
 
 
 def with_classes(spec: NetworkSpec, num_classes: int) -> NetworkSpec:
@@ -15,6 +14,8 @@ def with_classes(spec: NetworkSpec, num_classes: int) -> NetworkSpec:
 
     Raises `InvalidSpec` for a network without head.
     """
+    from effnet_core.variants import FAMILIES, VARIANTS  # noqa: PLC0415 - for this change alone
+
     offset = FAMILIES[spec.family].label_offset_of(num_classes)
     if spec.classifier is not None:
         return replace(spec, classifier=replace(spec.classifier, num_classes=num_classes, label_offset=offset))

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from effnet_core.counts import total_count
+from effnet_core.counting import total_count
 from effnet_core.errors import EffnetError
 from effnet_core.naming import canonical_name
-from effnet_core.resolve import resolve
+from effnet_core.resolving import resolve
 from effnet_core.spec import NetworkSpec
 
 BASE_ADDRESS = "https://storage.googleapis.com/cloud-tpu-checkpoints/efficientnet/"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from effnet_core.heads import (
     Classifier,
@@ -132,21 +133,40 @@ def _of_classifier(classifier: Classifier, *, has_head: bool) -> Iterator[str]:
 
 def _out_of_range(spec: NetworkSpec, parts: tuple[_Part, ...]) -> list[str]:
     found: list[str] = []
+    sound: set[tuple[object, ...]] = set()  # the blocks of a stage have the same counts
     for part in parts:
         counts, rates = _checked_fields(type(part))
-        for field in counts:
-            value = getattr(part, field)
-            if value is not None and value < 1:
-                found.append(f"{field} of the {_title(spec, part)} is {value}, expected at least 1")
-        for field in rates:
-            value = getattr(part, field)
+        values = counts.of(part)
+        if values not in sound:
+            wrong = [name for name, value in zip(counts.names, values, strict=True) if value is not None and value < 1]
+            found += (
+                f"{name} of the {_title(spec, part)} is {getattr(part, name)}, expected at least 1" for name in wrong
+            )
+            if not wrong:
+                sound.add(values)
+        for name, value in zip(rates.names, rates.of(part), strict=True):
             if not 0 <= value < 1:
-                found.append(f"{field} of the {_title(spec, part)} is {value}, expected a number in [0, 1)")
+                found.append(f"{name} of the {_title(spec, part)} is {value}, expected a number in [0, 1)")
     return found
 
 
+class _Fields(NamedTuple):
+    """Fields of a part, and what gives all their values."""
+
+    names: tuple[str, ...]
+    of: Callable[[_Part], tuple[Any, ...]]
+
+
 @cache
-def _checked_fields(kind: type[_Part]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _checked_fields(kind: type[_Part]) -> tuple[_Fields, _Fields]:
     """The fields of a part that are counts, and those that are rates."""
     names = [field.name for field in fields(kind)]
-    return tuple(name for name in names if name in _COUNTS), tuple(name for name in names if name in _RATES)
+    return _fields([name for name in names if name in _COUNTS]), _fields([name for name in names if name in _RATES])
+
+
+def _fields(names: Sequence[str]) -> _Fields:
+    def one_by_one(part: _Part) -> tuple[Any, ...]:
+        return tuple(getattr(part, name) for name in names)
+
+    # For fewer than two, attrgetter gives no tuple.
+    return _Fields(names=tuple(names), of=attrgetter(*names) if len(names) > 1 else one_by_one)

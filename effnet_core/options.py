@@ -12,7 +12,7 @@ from effnet_core.changes import classifier_of, described, with_classes
 from effnet_core.endpoints import endpoints, reductions
 from effnet_core.errors import EffnetError, InvalidOption
 from effnet_core.heads import HiddenNorm, Pooling
-from effnet_core.resolve import resolve
+from effnet_core.resolving import resolve
 from effnet_core.spec import NetworkSpec
 
 

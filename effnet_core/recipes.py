@@ -7,14 +7,13 @@ efficientnetv2/datasets.py and preprocessing.py.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 from effnet_core.preprocessing import CentreCrop, Crop, JpegDecoding, Offset, Resampling, WholeImage
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(NamedTuple):
     """How the images of a training were decoded, cropped, resized and normalised for its evaluation.
 
     x = (pixel - mean) / scale with pixels in 0..255.
@@ -23,7 +22,7 @@ class Recipe:
     mean: tuple[float, float, float]
     scale: tuple[float, float, float]
     resampling: Resampling = Resampling.LEGACY_BICUBIC
-    crop: Crop = CentreCrop(padding=32, offset=Offset.CEILING)  # noqa: RUF009 - frozen
+    crop: Crop = CentreCrop(padding=32, offset=Offset.CEILING)
     jpeg: JpegDecoding = JpegDecoding.FAST
     uncropped_from: int | None = None
     """Resolution in pixels from which on nothing is cropped."""

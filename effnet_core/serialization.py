@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import types
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from enum import Enum
-from functools import cache
+from enum import Enum, StrEnum
+from functools import cache, partial
 from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 from effnet_core.errors import InvalidSpec
@@ -46,12 +47,19 @@ def from_json(text: str) -> NetworkSpec:
 
 def as_values(value: Any) -> Any:
     """Dataclasses as objects, tuples as lists and enums as their values: what JSON knows."""
-    if is_dataclass(value) and not isinstance(value, type):
+    names = _names_of_fields(value.__class__)
+    if names is not None:
         kind = {"kind": type(value).__name__} if isinstance(value, _TAGGED) else {}
-        return kind | {field.name: as_values(getattr(value, field.name)) for field in fields(value)}
+        return kind | {name: as_values(getattr(value, name)) for name in names}
     if isinstance(value, tuple):
         return [as_values(item) for item in cast("tuple[Any, ...]", value)]
     return value.value if isinstance(value, Enum) else value
+
+
+@cache
+def _names_of_fields(kind: type) -> tuple[str, ...] | None:
+    """None for a type that is no dataclass."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
 
 
 def built(kind: Any, value: Any, where: str) -> Any:
@@ -59,32 +67,44 @@ def built(kind: Any, value: Any, where: str) -> Any:
 
     Raises `InvalidSpec`, saying where (`where` is the name of the whole), for any value of another kind.
     """
+    return _builder(kind)(value, where)
+
+
+@cache
+def _builder(kind: Any) -> Callable[[Any, str], Any]:
+    """What `built` does for a type: the types of all fields are known, each is looked at once."""
     if is_dataclass(kind):
-        return _dataclass(cast("type", kind), value, where)
+        return partial(_dataclass, cast("type", kind))
     if get_origin(kind) is tuple:
-        return _tuple(get_args(kind), value, where)
+        return partial(_tuple, get_args(kind))
     if kind in _TAGGED:
-        return _of_kind(get_args(kind), value, where)
+        return partial(_of_kind, {option.__name__: option for option in get_args(kind)})
     if get_origin(kind) in (types.UnionType, Union):
-        present = next(option for option in get_args(kind) if option is not type(None))
-        return None if value is None else built(present, value, where)
-    return _leaf(kind, value, where)
+        return partial(_optional, next(option for option in get_args(kind) if option is not type(None)))
+    if issubclass(kind, StrEnum):
+        return partial(_member, {str(member.value): member for member in kind})
+    return partial(_leaf, kind)
 
 
-def _of_kind(options: tuple[type, ...], value: Any, where: str) -> Any:
-    kinds = {kind.__name__: kind for kind in options}
+def _optional(kind: Any, value: Any, where: str) -> Any:
+    return None if value is None else built(kind, value, where)
+
+
+def _of_kind(kinds: Mapping[str, type], value: Any, where: str) -> Any:
     given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-    if given.get("kind") not in kinds:
-        raise InvalidSpec(f"{where}.kind is {given.get('kind')!r}; expected one of {', '.join(kinds)}.")
-    return _dataclass(kinds[given["kind"]], {name: item for name, item in given.items() if name != "kind"}, where)
+    name = given.get("kind")
+    if not isinstance(name, str) or name not in kinds:
+        raise InvalidSpec(f"{where}.kind is {name!r}; expected one of {', '.join(kinds)}.")
+    return _dataclass(kinds[name], {name: item for name, item in given.items() if name != "kind"}, where)
+
+
+def _member(members: Mapping[str, StrEnum], value: Any, where: str) -> StrEnum:
+    if not isinstance(value, str) or value not in members:
+        raise InvalidSpec(f"{where} is {value!r}; expected one of {', '.join(members)}.")
+    return members[value]
 
 
 def _leaf(kind: type, value: Any, where: str) -> Any:
-    if issubclass(kind, Enum):
-        if value not in [member.value for member in kind]:
-            options = ", ".join(str(member.value) for member in kind)
-            raise InvalidSpec(f"{where} is {value!r}; expected one of {options}.")
-        return kind(value)
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
@@ -99,11 +119,12 @@ def _dataclass(kind: type, value: Any, where: str) -> Any:
     if kind is Preprocessing:
         given = with_todays_fields(given)
     hints = _hints(kind)
-    # Fields that came later have defaults, so that older files can still be read.
-    optional = {field.name for field in fields(kind) if field.default is not MISSING}
-    missing, unknown = sorted(hints.keys() - given.keys() - optional), sorted(given.keys() - hints.keys())
-    if missing or unknown:
-        raise InvalidSpec(f"{where}: missing fields {missing}, unknown fields {unknown}.")
+    if given.keys() != hints.keys():
+        # Fields that came later have defaults, so that older files can still be read.
+        optional = {field.name for field in fields(kind) if field.default is not MISSING}
+        missing, unknown = sorted(hints.keys() - given.keys() - optional), sorted(given.keys() - hints.keys())
+        if missing or unknown:
+            raise InvalidSpec(f"{where}: missing fields {missing}, unknown fields {unknown}.")
     return kind(**{name: built(hints[name], given[name], f"{where}.{name}") for name in hints if name in given})
 
 

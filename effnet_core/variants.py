@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
 
 from effnet_core.heads import Activation
 from effnet_core.spec import Family, Norm, Rounding
@@ -40,8 +41,7 @@ class Stage:
     """False: no block of the stage has a residual."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class FamilyTable:
+class FamilyTable(NamedTuple):
     """What the variants of a family share."""
 
     scales_ends: bool

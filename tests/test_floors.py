@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("effnet_core", "effnet_tf", "effnet_torch", "effnet_onnx", "converters", "effnet")
 FRAMEWORKS = frozenset({"tensorflow", "keras", "torch"})
-FILES = frozenset({"numpy", "google_crc32c", "cramjam", "ml_dtypes", "h5py"})
+FILES = frozenset({"numpy", "google_crc32c", "cramjam", "ml_dtypes", "h5py", "zlib_ng"})
 MAY_IMPORT = {
     "effnet_core": frozenset({"effnet_core"}),
     "effnet_tf": frozenset({"effnet_core", "effnet_tf", "numpy", "tensorflow", "keras"}),

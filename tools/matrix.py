@@ -90,7 +90,7 @@ def dialect_rows() -> Iterable[Sequence[str]]:
 
 def meaning_of(dialect: Dialect, variants: Iterable[str]) -> tuple[str, str, str, str]:
     """Padding, epsilon, decay and input normalisation of the dialect's own networks."""
-    rows = {row for variant in variants if (row := dialect.meaning(variant)) is not None}
+    rows = {row for variant in variants if (row := dialect.meaning(variant, VARIANTS[variant].family)) is not None}
     if not rows:
         return ("as defined",) * 3 + ("the caller's",)
     paddings = sorted({row.padding.value for row in rows})

@@ -30,10 +30,10 @@ from effnet.certificate.certify import (
 from effnet.certificate.consistency import of_consistency
 from effnet.certificate.measuring import array_digest
 from effnet.certificate.schema import ENDING, Certificate, CertifiedNetwork, certificate_path, read_certificate
-from effnet.choices import OFFICIAL
 from effnet.environment import environment
 from effnet.errors import InvalidCertificate
 from effnet.frameworks import check_installed
+from effnet.official_prefix import OFFICIAL
 from effnet.parity_engine.forward import run
 from effnet.parity_engine.run import RandomInput
 from effnet.sources import Source, find_source

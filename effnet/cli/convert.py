@@ -1,7 +1,6 @@
 """`effnet convert`."""
 
 import gc
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -123,18 +122,18 @@ def convert(
       effnet convert b0.pth b0-folded.safetensors --fold
       effnet convert official:b0-noisy-student flowers.pth --num-classes 5 --seed 1
     """
-    from converters import Adaptation
-
-    fetch_source(source_path)
     # Thousands of small objects live until the end: looking for garbage among them takes a twentieth of the time.
     if not verify:
         gc.disable()
     try:
+        from converters import Adaptation
+
+        fetch_source(source_path)
         with byte_progress("converting", visible=not as_json) as progress:
             report = effnet.convert(
                 source_path,
                 target,
-                options=replace(source, num_classes=None).options(),
+                options=source._replace(num_classes=None).options(),
                 adaptation=Adaptation(
                     in_channels=in_channels,
                     drop_background=drop_background,

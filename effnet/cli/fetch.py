@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 import effnet
-from effnet.choices import OFFICIAL
 from effnet.cli.output import megabytes, say, say_json
 from effnet.cli.progress import byte_progress
+from effnet.official_prefix import OFFICIAL
 
 
 def fetch(

@@ -6,9 +6,8 @@ A command takes them as one parameter of type `SourceFlags`, or of type `SourceP
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from effnet_core import NetworkSpec
 
 
-@dataclass(frozen=True, kw_only=True)
-class SourceFlags:
+class SourceFlags(NamedTuple):
     """What the user said about a checkpoint; None: find it out from the file."""
 
     format: str | None = None
@@ -35,8 +33,7 @@ class SourceFlags:
 
     def over(self, other: "SourceFlags") -> "SourceFlags":
         """These, and where they are silent, those of `other`."""
-        said = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(other, **{name: value for name, value in said.items() if value is not None})
+        return other._replace(**{name: value for name, value in self._asdict().items() if value is not None})
 
     def options(self) -> "SourceOptions":
         """What the converter takes.
@@ -45,10 +42,11 @@ class SourceFlags:
         options that contradict it, and `InvalidSpec` for a file that holds no definition.
         """
         from converters import Ema, SourceOptions
-        from effnet.errors import InputError
 
         ema = "auto" if self.ema is None else self.ema
         if ema not in list(Ema):
+            from effnet.errors import InputError
+
             raise InputError(f"--ema is {ema!r}; expected one of {', '.join(Ema)}.")
         return SourceOptions(
             format=self.format,
@@ -79,16 +77,14 @@ class SourceFlags:
         return read_definition(Path(self.spec))
 
 
-@dataclass(frozen=True, kw_only=True)
-class SourcePair:
+class SourcePair(NamedTuple):
     """What the user said about each of two checkpoints: options with a prefix are for one, those without for both."""
 
     a: SourceFlags
     b: SourceFlags
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Flag:
+class _Flag(NamedTuple):
     field: str
     flag: str
     kind: Any

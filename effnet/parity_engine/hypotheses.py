@@ -218,7 +218,7 @@ def _reread(network: Network, ema: Ema) -> Network | None:
     if network.source is None:
         return None
     try:
-        return read_source(replace(network.source, options=replace(network.source.options, ema=ema)))
+        return read_source(network.source._replace(options=replace(network.source.options, ema=ema)))
     except (EffnetError, OSError):
         return None
 

@@ -33,6 +33,8 @@ def _changed(path: str, value: object) -> str:
         ("network", [], "expected an object"),
         ("network.name", 5, "expected a value of type str"),
         ("network.padding", "valid", "expected one of same, symmetric"),
+        ("network.padding", ["same"], "expected one of same, symmetric"),
+        ("network.blocks.3.kind", ["MBConv"], "expected one of MBConv, FusedMBConv, CondMBConv"),
         ("network.blocks", {}, "expected a list"),
         ("network.blocks.3.stride", 1.5, "expected a value of type int"),
         ("network.blocks.3.stride", True, "expected a value of type int"),

@@ -4,9 +4,12 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from converters import convert
 
 ROOT = Path(__file__).parents[3]
 B0 = ROOT / "tests" / "data" / "oracle" / "efficientnet-b0"
@@ -62,6 +65,36 @@ def test_converting_loads_no_framework(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == "set()\n"
     assert (tmp_path / "x.pth").stat().st_size > 100_000
+
+
+ELSEWHERE = {
+    *(f"effnet_core.{name}" for name in ("counting", "initializers", "layer_list", "learning_rate", "naming")),
+    *(f"effnet_core.{name}" for name in ("options", "pixel_plan", "resolving", "taps", "training", "variants")),
+    *(f"converters.{name}" for name in ("adapted", "architecture", "candidates", "cut_off", "difference", "digests")),
+    *(f"converters.{name}" for name in ("file_heads", "folding", "found_network", "head_layers", "keras_config")),
+    *(f"converters.{name}" for name in ("keras_heads", "keras_normalisation", "memory", "small_heads")),
+    *(f"converters.dialects.{name}" for name in ("_huggingface_config", "_huggingface_reading", "_json_fields")),
+    *(f"converters.dialects.{name}" for name in ("_timm_config", "_timm_names", "_timm_options")),
+    *("effnet.choices", "effnet.errors", "statistics", "base64"),
+}
+"""What other files and other commands need, and a conversion must not wait for."""
+
+
+def test_a_file_with_its_definition_is_converted_without_what_others_need(tmp_path):
+    convert(B0, tmp_path / "x.h5")
+    code = (
+        "import sys\nfrom effnet.cli import main\n"
+        f"for source in ({str(tmp_path / 'x.h5')!r}, {str(B0)!r}):\n"
+        f"    sys.argv = ['effnet', 'convert', source, {str(tmp_path / 'y.safetensors')!r}, '--force']\n"
+        "    try:\n        main()\n    except SystemExit as end:\n        assert not end.code\n"
+        "    print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    with_definition, without = (set(line.split()) for line in done.stderr.splitlines())
+    assert ELSEWHERE & with_definition == set()
+    # the controls: what is listed exists, and a file without definition needs some of it
+    assert all(map(find_spec, ELSEWHERE))
+    assert {"effnet_core.variants", "effnet_core.resolving", "converters.architecture"} <= ELSEWHERE & without
 
 
 def test_a_full_disk_leaves_nothing_of_a_keras_archive(tmp_path):

@@ -37,4 +37,4 @@ def test_lists_are_quick(arguments):
 
 
 def test_what_loads_more_is_seen():
-    assert not is_quick("-c", f"{LIBRARIES}, effnet.cli, numpy, asyncio, http.server")
+    assert not is_quick("-c", f"{LIBRARIES}, effnet.cli, numpy, h5py, asyncio, http.server")

@@ -25,7 +25,7 @@ from tests.effnet.reporting.reading import Page, external
 from tests.lively import lively_state
 
 NAMES = ("stem", "blocks.0.depthwise", "blocks.0", "blocks.1.depthwise", "blocks.1", "logits")
-HOSTILE = "<script>alert('x')</script> & \"x\" {{ 7 * 7 }} ]]> $\\frac$ .pth"
+HOSTILE = "<script>alert('x')</script> & \"x\" {{ 12345 * 54321 }} ]]> $\\frac$ .pth"
 DOCUMENT = Path(__file__).parents[3] / "docs" / "reports.md"
 SPEC = resolve("b0", width=0.13, depth=0.1, num_classes=7)
 
@@ -133,7 +133,8 @@ def test_what_comes_from_files_is_escaped(tmp_path):
     found = Page(text)
     assert "script" not in found.tags
     assert external(text) == []
-    assert "49" not in re.findall(r"\{\{ 7 \* 7 \}\}|\b49\b", found.text)
+    assert "{{ 12345 * 54321 }}" in found.text
+    assert str(12345 * 54321) not in found.text
     assert found.text.count("<script>alert('x')</script>") == 5  # title, head, side, note, command
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 from effnet_core.errors import InvalidSpec
 from effnet_core.heads import Activation, Classifier, Head
@@ -141,8 +141,7 @@ def _repeats(table: FamilyTable, stages: tuple[Stage, ...], *, depth: float) -> 
     ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Scale:
+class _Scale(NamedTuple):
     """Coefficients and rules by which a table becomes a network."""
 
     table: FamilyTable

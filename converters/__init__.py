@@ -9,13 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from converters.adapting import Adaptation, adapt
-from converters.architecture import UnknownArchitecture
+from converters.carrier import NotFinite
 from converters.checkpoint import Checkpoint, SourceOptions
-from converters.convert import DTYPES, ConversionReport, NotFinite, TargetOptions, convert
+from converters.convert import DTYPES, ConversionReport, TargetOptions, convert
 from converters.dialects import DIALECTS, Dialect
 from converters.ema import Ema, EmaUnavailable
 from converters.epsilon import EpsilonCannotBeMadeUpFor
-from converters.errors import FormatError, OutputError, UnsupportedFile
+from converters.errors import FormatError, OutputError, UnknownArchitecture, UnsupportedFile
 from converters.formats import FORMATS, WRITTEN_FORMATS
 from converters.left_out import LeftOut, left_out
 from converters.meaning import DifferentSemantics

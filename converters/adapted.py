@@ -7,7 +7,7 @@ gives applies them as the tensors are read, one at a time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from converters.checkpoint import Checkpoint, Source
 from converters.dialects.native import NATIVE
 from converters.edits import CutFirst, Draw, Edit, RepeatInputs, SumInputs
 from converters.formats.base import Array, Location, Reader, TensorInfo
+from converters.formats.plain_bytes import PlainBytes
 from converters.naming import Entry, entry_of
 from effnet_core import (
     InvalidOption,
@@ -156,6 +157,10 @@ class EditedReader(Reader):
         array = change.edit.apply(self._reader.read(name), change.entry.axes.index(change.edit.axis))
         return np.ascontiguousarray(array)
 
+    def plain(self, name: str) -> PlainBytes | None:
+        """The bytes of the array, None for one that is edited."""
+        return None if name in self._edited else self._reader.plain(name)
+
     def location(self, name: str) -> Location | None:
         """As in the file; edited arrays are nowhere in it."""
         return None if name in self._edited else self._reader.location(name)
@@ -179,4 +184,4 @@ def _stem_edit(spec: NetworkSpec, in_channels: int) -> Edit:
 def _reshaped(entry: Entry, parameter: Parameter) -> Entry:
     """The same name and layout for a tensor of another shape; no tensor of experts is ever edited."""
     shape = tuple(parameter.shape[axis] for axis in entry.axes)
-    return replace(entry, parameter=parameter, unfolded=parameter.shape, shape=shape)
+    return entry._replace(parameter=parameter, unfolded=parameter.shape, shape=shape)

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
-from converters.candidates import Candidates, Shapes, Wish
+from converters.candidates import Candidates, Shapes
 from converters.cut_off import cut_off
 from converters.ema import EmaUnavailable
-from converters.errors import counted
+from converters.errors import UnknownArchitecture, counted
 from converters.recognition import Recognised
+from converters.wish import OWN_BLOCKS, Wish
 from effnet_core import (
     FAMILIES,
     VARIANTS,
-    EffnetError,
     NetworkSpec,
     UnknownVariant,
     canonical_name,
-    mismatch,
 )
-
-OWN_BLOCKS = (
-    "A network whose blocks are a list of its own needs its definition: --spec FILE.json, in Python "
-    "SourceOptions(spec=...)."
-)
-ADVICE = f"{mismatch.ADVICE} {OWN_BLOCKS}"
-"""What to do where the tensors of a file do not fit a network."""
 
 _HALF = 0.5
 """The share of tensors that must fit a network for its differences to be worth a list."""
@@ -34,12 +27,7 @@ _NEARLY = 0.75
 """The same for a network of more or fewer blocks than the file has names of."""
 
 
-class UnknownArchitecture(EffnetError):
-    """No network fits the tensors."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
+class Found(NamedTuple):
     """A network and the sentence that says how it was found."""
 
     spec: NetworkSpec

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
 from math import isfinite
 
 import numpy as np
@@ -12,14 +14,22 @@ from converters.formats.base import Array, Scratch
 _BLOCK = 256
 
 
+@lru_cache(maxsize=64)
 def inverse(axes: Axes) -> Axes:
     """The permutation that undoes another."""
     return tuple(axes.index(axis) for axis in range(len(axes)))
 
 
+@lru_cache(maxsize=64)
 def compose(first: Axes, second: Axes) -> Axes:
     """The permutation that does `first`, then `second`."""
     return tuple(first[axis] for axis in second)
+
+
+def keeps_order(shape: tuple[int, ...], axes: Axes) -> bool:
+    """True where an array of that shape in C order has the same bytes with its axes in the other order."""
+    long = [axis for axis in axes if shape[axis] != 1]
+    return long == sorted(long)
 
 
 def permuted(array: Array, axes: Axes, *, scratch: Scratch) -> Array:
@@ -39,6 +49,18 @@ def permuted(array: Array, axes: Axes, *, scratch: Scratch) -> Array:
                 index[result_axis] = slice(other, other + _BLOCK)
             result[tuple(index)] = moved[tuple(index)]
     return result
+
+
+def permuted_parts(array: Array, axes: Axes, *, scratch: Scratch) -> Iterator[Array]:
+    """What `permuted` gives, in parts that follow each other; each is valid until the next."""
+    axis = next((axis for axis in axes if array.shape[axis] > 1), None)
+    if axis is None or array.transpose(axes).flags.c_contiguous:
+        yield permuted(array, axes, scratch=scratch)
+        return
+    index = [slice(None)] * array.ndim
+    for start in range(0, array.shape[axis], _BLOCK):
+        index[axis] = slice(start, start + _BLOCK)
+        yield permuted(array[tuple(index)], axes, scratch=scratch)
 
 
 def cast(array: Array, dtype: np.dtype[np.generic]) -> Array:

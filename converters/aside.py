@@ -2,15 +2,16 @@
 
 Reading, writing, sums and checksums of large arrays let go of Python's global lock, so that a second processor core
 can check what the first one has read or written. Nothing outlives the call that asked for it: `wait` comes before the
-memory is used again.
+memory is used again. Tasks that nobody has begun are done by `wait` itself, so what the caller keeps across it must not
+stand in memory that tasks use.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from queue import SimpleQueue
+from contextlib import AbstractContextManager, suppress
+from queue import Empty, SimpleQueue
 from threading import Thread
 from types import TracebackType
 
@@ -29,7 +30,7 @@ class Aside(AbstractContextManager["Aside"]):
         self._waiting = 0
 
     def run(self, task: Callable[[], object]) -> None:
-        """Start a task, after those before it; what it raises, `wait` raises."""
+        """Start a task, beside others; what it raises, a later call raises, or this one where there is no thread."""
         if self._thread is None and not self._alone:
             self._start()
         if self._alone:
@@ -38,10 +39,24 @@ class Aside(AbstractContextManager["Aside"]):
         self._waiting += 1
         self._tasks.put(task)
 
+    def busy(self) -> int:
+        """How many tasks are not done yet. Raises what the first that failed raised."""
+        self._collect(self._ends.qsize())
+        return self._waiting
+
     def wait(self) -> None:
-        """Return when every task is done. Raises what the first that failed raised."""
+        """Return when every task is done, those that nobody has begun by the caller itself.
+
+        Raises what the first that failed raised.
+        """
+        with suppress(Empty):
+            while (task := self._tasks.get_nowait()) is not None:
+                _do(task, self._ends)
+        self._collect(self._waiting)
+
+    def _collect(self, count: int) -> None:
         failure: BaseException | None = None
-        while self._waiting:
+        for _ in range(count):
             end = self._ends.get()
             self._waiting -= 1
             failure = failure or end
@@ -71,12 +86,16 @@ class Aside(AbstractContextManager["Aside"]):
 
 def _work(tasks: SimpleQueue[Callable[[], object] | None], ends: SimpleQueue[BaseException | None]) -> None:
     while (task := tasks.get()) is not None:
-        try:
-            task()
-        except BaseException as error:
-            ends.put(error)
-        else:
-            ends.put(None)
+        _do(task, ends)
+
+
+def _do(task: Callable[[], object], ends: SimpleQueue[BaseException | None]) -> None:
+    try:
+        task()
+    except BaseException as error:
+        ends.put(error)
+    else:
+        ends.put(None)
 
 
 def _cores() -> int:

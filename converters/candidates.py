@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 
 from converters.naming import Entry, Unnamed, entries, entry_of, table
 from converters.recognition import Recognised, pattern
+from converters.wish import Wish
 from effnet_core import (
     FAMILIES,
     VARIANTS,
@@ -46,17 +47,6 @@ def _few_digits_first(*parts: int) -> tuple[float, ...]:
     """Coefficients up to the largest in steps of each of these parts of 1."""
     found = {count / part for part in parts for count in range(1, _MOST * part + 1)}
     return tuple(sorted(found, key=lambda x: (len(repr(x)), x)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What the user says about the network; None: find it out."""
-
-    arch: str | None = None
-    width: float | None = None
-    depth: float | None = None
-    num_classes: int | None = None
-    recipe: str | None = None
 
 
 class Candidates:

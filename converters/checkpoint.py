@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -61,8 +61,7 @@ class SourceOptions:
         object.__setattr__(self, "ema", Ema(self.ema))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(NamedTuple):
     """A tensor of the network and where the file holds it."""
 
     entry: Entry

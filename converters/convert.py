@@ -1,4 +1,4 @@
-"""Carrying a checkpoint from one format and dialect to another, one tensor at a time.
+"""Carrying a checkpoint from one format and dialect to another, tensor by tensor.
 
 Every tensor is read once, written once and read back once. The result is opened with its own reader and compared with
 what was meant before it takes its final name.
@@ -10,30 +10,26 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
 from converters.adapting import NOTHING, Adaptation, adapt
-from converters.arrays import cast, is_finite, permuted
-from converters.aside import WORTH_IT, Aside
+from converters.carrier import Carrier
 from converters.checkpoint import DIALECT_KEY, SPEC_KEY, Checkpoint, SourceOptions
 from converters.dialects.dialect import Dialect
-from converters.epsilon import SHIFTED_KEY, shifted
+from converters.epsilon import SHIFTED_KEY
 from converters.errors import OutputError
 from converters.formats import find_format, output_format, writer_class
-from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
+from converters.formats.base import Location, Reader, TensorInfo
 from converters.left_out import LeftOut, left_out
 from converters.opening import open_checkpoint
 from converters.plan import Plan, Step, plan_conversion
 from converters.whose_names import find_dialect
-from effnet_core import EffnetError, NetworkSpec, to_json
+from effnet_core import NetworkSpec, to_json
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "float32": np.dtype(np.float32),
@@ -49,10 +45,6 @@ ORIGIN_KEY = "effnet.origin"
 """The same of the first file, where they went through several."""
 
 Progress = Callable[[int, int], None]
-
-
-class NotFinite(EffnetError):
-    """A weight is NaN or infinite, or would be in the type that was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,11 +136,11 @@ def convert_checkpoint(
     metadata = _metadata(checkpoint, dialect, plan)
     if layout.holds_companions and dialect.companions is not None:
         metadata |= dialect.companions(plan.spec)
-    with (
-        _Work(checkpoint.reader, allow_non_finite=options.allow_non_finite) as work,
-        writer_class(name)(path, tensors, metadata, overwrite=options.overwrite, sync=options.sync) as writer,
-    ):
-        places = _write_all(writer, plan.steps, work, progress)
+    with writer_class(name)(path, tensors, metadata, overwrite=options.overwrite, sync=options.sync) as writer:
+        # Held by no name: its buffers are gone before the result is opened.
+        places = _carry_all(
+            Carrier(checkpoint.reader, writer, allow_non_finite=options.allow_non_finite), plan.steps, progress
+        )
         with writer.finish() as result:
             _check_result(path, result, tensors, places)
         files = writer.commit()
@@ -182,74 +174,18 @@ def _stem(path: Path) -> str:
     return re.sub(r"\.(index|data-[0-9]+-of-[0-9]+)$", "", os.path.realpath(path))
 
 
-def _write_all(writer: Writer, steps: Sequence[Step], work: _Work, progress: Progress | None) -> list[Location]:
+def _carry_all(carrier: Carrier, steps: Sequence[Step], progress: Progress | None) -> list[Location]:
     total = sum(step.target.nbytes for step in steps)
     places: list[Location] = []
     done = 0
-    for step in steps:
-        places.append(writer.write(work.array(step)))
-        work.settle()
-        done += step.target.nbytes
-        if progress is not None:
-            progress(done, total)
+    with carrier:
+        for step in steps:
+            places.append(carrier.carry(step))
+            done += step.target.nbytes
+            if progress is not None:
+                progress(done, total)
+        carrier.settle()
     return places
-
-
-class _Work(AbstractContextManager["_Work"]):
-    """Makes the arrays of a conversion, in buffers that are used again."""
-
-    def __init__(self, reader: Reader, *, allow_non_finite: bool) -> None:
-        self._reader = reader
-        self._allow_non_finite = allow_non_finite
-        self._scratch = Scratch()
-        self._aside = Aside()
-        self._last: tuple[tuple[object, ...], Array] | None = None
-
-    def array(self, step: Step) -> Array:
-        """The array of the target, valid until the next call; it may be written, but stands only after `settle`."""
-        info = step.target
-        if step.source is None:
-            return np.array(step.value or 0, dtype=info.dtype)
-        key = (step.source, step.axes, info.dtype)
-        if self._last is not None and self._last[0] == key:
-            return self._last[1]
-        self._last = None
-        array = self._reader.read(step.source)
-        if not self._allow_non_finite:
-            self._check_finite(array, step.source)
-        result = cast(array, info.dtype)
-        if step.shift:
-            result = shifted(result, step.shift)
-        if result.dtype != array.dtype and is_finite(array) and not is_finite(result):
-            raise NotFinite(
-                f"{self._reader.path}: {step.source} holds {float(np.abs(array).max()):g}, beyond the range of "
-                f"{info.dtype.name}. Write it as bfloat16 or float32."
-            )
-        result = permuted(result.reshape(step.unfolded), step.axes, scratch=self._scratch).reshape(info.shape)
-        self._last = (key, result)
-        return result
-
-    def _check_finite(self, array: Array, name: str) -> None:
-        if array.nbytes < WORTH_IT:
-            self._require_finite(array, name)
-        else:
-            self._aside.run(partial(self._require_finite, array, name))
-
-    def _require_finite(self, array: Array, name: str) -> None:
-        if not is_finite(array):
-            raise NotFinite(
-                f"{self._reader.path}: {name} holds NaN or infinite numbers: {_counts(array)}. Convert a checkpoint "
-                "from before the training diverged, or pass --allow-non-finite (allow_non_finite=True)."
-            )
-
-    def settle(self) -> None:
-        """Return when the last array has been checked. Raises `NotFinite`."""
-        self._aside.wait()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._aside.close()
 
 
 def find_dtype(name: str) -> np.dtype[Any]:
@@ -257,10 +193,6 @@ def find_dtype(name: str) -> np.dtype[Any]:
     if name not in DTYPES:
         raise OutputError(f"Weights cannot be written as {name!r}. Types: {', '.join(DTYPES)}.")
     return DTYPES[name]
-
-
-def _counts(array: Array) -> str:
-    return f"{int(np.isnan(array).sum())} NaN, {int(np.isinf(array).sum())} infinite of {array.size}"
 
 
 def _metadata(checkpoint: Checkpoint, dialect: Dialect, plan: Plan) -> dict[str, str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from converters.candidates import Candidates
 from effnet_core import NetworkSpec, parameters
 
 
-@dataclass(frozen=True, kw_only=True)
-class CutOff:
+class CutOff(NamedTuple):
     """The first layers of a published network."""
 
     whole: NetworkSpec

@@ -7,8 +7,8 @@ evaluates with the shadows.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from converters.errors import counted
 from effnet_core import EffnetError
@@ -30,8 +30,7 @@ class EmaUnavailable(EffnetError):
     """The set of weights that was asked for is not in the file."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmaChoice:
+class EmaChoice(NamedTuple):
     """Whether the moving averages are taken, and the sentence that says so to the user."""
 
     uses_ema: bool

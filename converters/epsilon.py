@@ -7,18 +7,18 @@ in the file's metadata, and are taken again where they still explain the file's 
 
 from __future__ import annotations
 
-import base64
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from converters.checkpoint import Source
 from converters.errors import FormatError
 from converters.formats.base import Array, Location, Reader
+from converters.formats.plain_bytes import PlainBytes
 from effnet_core import EffnetError, NetworkSpec, Parameter, Role
 
 SHIFTED_KEY = "effnet.variances"
@@ -31,8 +31,7 @@ class EpsilonCannotBeMadeUpFor(EffnetError):
     """A running variance would not stay above zero."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class MadeUp:
+class MadeUp(NamedTuple):
     """What is done about another epsilon."""
 
     shift: float
@@ -85,6 +84,8 @@ def shifted(variance: Array, shift: float) -> Array:
 
 def _entry(variances: Mapping[str, Array], *, epsilon: float) -> str:
     """The metadata entry: epsilon and variances by canonical name, before the shift."""
+    import base64  # noqa: PLC0415 - few conversions change the epsilon
+
     lengths = {name: array.size for name, array in variances.items()}
     data = b"".join(np.ascontiguousarray(array).tobytes() for array in variances.values())
     document = {
@@ -104,6 +105,8 @@ def read_originals(reader: Reader) -> tuple[float, dict[str, Array]] | None:
     text = reader.metadata.get(SHIFTED_KEY)
     if text is None:
         return None
+    import base64  # noqa: PLC0415 - as above
+
     try:
         document = cast("dict[str, Any]", json.loads(text))
         dtype = np.dtype(str(document["dtype"]))
@@ -138,6 +141,10 @@ class RestoringReader(Reader):
         """The array, as it was before the shift."""
         return self._arrays[name] if name in self._arrays else self._reader.read(name)
 
+    def plain(self, name: str) -> PlainBytes | None:
+        """The bytes of the array, None for one that is restored."""
+        return None if name in self._arrays else self._reader.plain(name)
+
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are, None for one that is restored."""
         return None if name in self._arrays else self._reader.location(name)
@@ -147,8 +154,7 @@ class RestoringReader(Reader):
         self._reader.close()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Restored:
+class Restored(NamedTuple):
     """A reader and a definition with the variances and the epsilon from before a shift, where there was one."""
 
     reader: Reader

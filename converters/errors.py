@@ -19,6 +19,10 @@ class UnsupportedFile(EffnetError):
     """A file is sound, but holds something that this project does not read."""
 
 
+class UnknownArchitecture(EffnetError):
+    """No network fits the tensors."""
+
+
 class OutputError(EffnetError):
     """An output cannot be written: it exists, its folder does not, or the disk refused."""
 

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from converters.checkpoint import KERAS_CONFIG_KEY, SPEC_KEY, SourceOptions
 from converters.formats.base import Reader
 from converters.naming import Entry, Unnamed, entry_of, table
 from converters.recognition import Recognised
 from converters.sorted_names import SortedNames
-from effnet_core import InvalidOption, NetworkSpec, ending, parameters
+from effnet_core import Classifier, InvalidOption, NetworkSpec, ending
+from effnet_core.parameters import classifier_parameters
 
 Shapes = Mapping[str, tuple[int, ...]]
 FindNetwork = Callable[[Shapes, SourceOptions], tuple[NetworkSpec, tuple[str, ...]]]
 """The network of these variables, with notes."""
-_OF_TRAINING = re.compile(r"(?:.*[./])?\w*(?:loss|criterion|metrics?)(?:_fn)?[0-9]*[./].*", re.IGNORECASE)
+_OF_TRAINING = r"(?:.*[./])?\w*(?:loss|criterion|metrics?)(?:_fn)?[0-9]*[./].*"
 """Names of what compares logits with labels: no part of any network."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ending:
+class Ending(NamedTuple):
     """The whole network of a file, and the names of its tensors."""
 
     spec: NetworkSpec
@@ -62,7 +62,7 @@ def find_ending(
             f"The file holds {ending(spec)}: the network gives features, averaged over the image where nothing else is "
             "asked for (pooling).",
         )
-    return replace(_ending(recognised, spec, names, notes), no_head=no_head)
+    return _ending(recognised, spec, names, notes)._replace(no_head=no_head)
 
 
 def _check_unsaid(options: SourceOptions, reason: str) -> None:
@@ -79,7 +79,7 @@ def _given_ending(
 ) -> Ending:
     """The ending that a definition says: by the dialect's names where the file has them, else by widths."""
     spec, notes = given
-    if spec.classifier is None or not behind or _names_end(recognised, spec, names):
+    if spec.classifier is None or not behind or _names_end(recognised, spec, spec.classifier, names):
         return _ending(recognised, spec, names, notes)
     from converters.file_heads import ending_by_widths  # noqa: PLC0415 - as above
 
@@ -97,7 +97,7 @@ def _behind(reader: Reader, names: SortedNames) -> dict[str, tuple[int, ...]]:
     return {
         name: info.shape
         for name, info in reader.tensors.items()
-        if name in taken and info.dtype.kind not in "iub" and not _OF_TRAINING.fullmatch(name)
+        if name in taken and info.dtype.kind not in "iub" and not re.fullmatch(_OF_TRAINING, name, re.IGNORECASE)
     }
 
 
@@ -105,13 +105,12 @@ def _has_strangers(names: SortedNames, behind: Shapes) -> bool:
     return any(name in names.strangers for name in behind)
 
 
-def _names_end(recognised: Recognised, spec: NetworkSpec, names: SortedNames) -> bool:
+def _names_end(recognised: Recognised, spec: NetworkSpec, classifier: Classifier, names: SortedNames) -> bool:
     """Whether the file has a tensor by each name that the dialect has behind the pooling."""
     try:
         entries = [
             entry_of(recognised.dialect, spec, parameter, scope=recognised.scope)
-            for parameter in parameters(spec)
-            if parameter.part in ("hidden", "classifier")
+            for parameter in classifier_parameters(classifier)
         ]
     except Unnamed:
         return False

@@ -136,8 +136,7 @@ def _with_head(
     return Ending(
         spec=spec,
         entries=entries,
-        names=replace(
-            names,
+        names=names._replace(
             raw=raw | {name: name for name in head.names.values()},
             ignored={name: reason for name, reason in names.ignored.items() if name not in taken},
         ),

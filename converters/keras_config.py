@@ -11,11 +11,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, cast
 
 from converters.dialects._keras_hub_config import with_layers_behind
 
+_Entries = Mapping[str, Mapping[str, Any]]
+"""Layers' names to what the configuration says of them."""
 _DEEPEST = 8
 """Models inside models."""
 _LONGEST = 8 << 20
@@ -75,7 +77,7 @@ def layer_names(text: str) -> dict[str, str]:
     Source: keras/src/saving/saving_lib.py, _save_container_state and to_snake_case. Empty for any other text.
     """
     try:
-        return dict(_numbered(_model(_parsed(text)), around="", depth=0))
+        return dict(_numbered(_layers(_parsed(text)), around="", depth=0))
     except (ValueError, RecursionError):
         return {}
 
@@ -87,19 +89,20 @@ def _parsed(text: str) -> Any:
     return json.loads(text)
 
 
-def _numbered(model: _Model | None, *, around: str, depth: int) -> Iterator[tuple[str, str]]:
-    if model is None or depth > _DEEPEST:
+def _numbered(layers: _Entries, *, around: str, depth: int) -> Iterator[tuple[str, str]]:
+    if depth > _DEEPEST:
         return
     counts: Counter[str] = Counter()
-    for name, entry in model.layers.items():
+    for name, entry in layers.items():
         kind = _snake_case(str(entry.get("class_name")))
         number = counts[kind]
         counts[kind] += 1
         path = f"{around}layers/{kind}{f'_{number}' if number else ''}"
         yield path, name
-        yield from _numbered(_model(entry), around=f"{path}/", depth=depth + 1)
+        yield from _numbered(_layers(entry), around=f"{path}/", depth=depth + 1)
 
 
+@lru_cache(maxsize=64)
 def _snake_case(name: str) -> str:
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
@@ -109,7 +112,7 @@ def _snake_case(name: str) -> str:
 class _Model:
     """The layers of a model by name, each with the names of those before it."""
 
-    layers: Mapping[str, Mapping[str, Any]]
+    layers: _Entries
     before: Mapping[str, frozenset[str]]
     last: str
     """The layer that gives the output."""
@@ -233,16 +236,11 @@ def _through(entry: Mapping[str, Any], *, path: str, depth: int) -> tuple[Layer,
 
 def _model(entry: object) -> _Model | None:
     """The model that an entry describes; None for a layer that holds no list of layers."""
-    config = _settings(entry)
-    listed = config.get("layers")
-    if not isinstance(listed, list):
-        return None
-    entries = [cast("Mapping[str, Any]", layer) for layer in cast("list[object]", listed) if isinstance(layer, dict)]
-    layers = {str(_settings(layer).get("name", layer.get("name"))): layer for layer in entries}
+    config, layers = _settings(entry), _layers(entry)
     if not layers:
         return None
     names = list(layers)
-    if any("inbound_nodes" in layer for layer in entries):
+    if any("inbound_nodes" in layer for layer in layers.values()):
         before = {name: frozenset(_named(layer.get("inbound_nodes"), layers)) for name, layer in layers.items()}
         (last, *others) = {*_named(config.get("output_layers"), layers)} or {names[-1]}
         outputs = 1 + len(others)
@@ -251,6 +249,15 @@ def _model(entry: object) -> _Model | None:
         before = {name: frozenset(names[index - 1 : index]) for index, name in enumerate(names)}
         last, outputs = names[-1], 1
     return _Model(layers=layers, before=before, last=last, outputs=outputs)
+
+
+def _layers(entry: object) -> _Entries:
+    """The layers that an entry lists, by name; none for a layer that is no model."""
+    listed = _settings(entry).get("layers")
+    if not isinstance(listed, list):
+        return {}
+    entries = [cast("Mapping[str, Any]", layer) for layer in cast("list[object]", listed) if isinstance(layer, dict)]
+    return {str(_settings(layer).get("name", layer.get("name"))): layer for layer in entries}
 
 
 def _settings(entry: object) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isfinite
 from typing import cast
 
@@ -42,11 +43,16 @@ class KerasModel:
     norm: str
     """Path of the network's last norm."""
 
+    @cached_property
+    def behind(self) -> tuple[Layer, ...] | None:
+        """The layers behind that norm, None where it is not there. Raises `UnclearModel` as `layers_behind` does."""
+        return layers_behind(self.text, self.norm)
+
     @property
     def holds_network(self) -> bool:
         """Whether that norm is there, so that the text says what follows it."""
         try:
-            return layers_behind(self.text, self.norm) is not None
+            return self.behind is not None
         except UnclearModel:
             return True
 
@@ -73,7 +79,7 @@ def stated_head(
     layers that a head can have, or its layers are not those of the file.
     """
     try:
-        way = layers_behind(model.text, model.norm)
+        way = model.behind
     except UnclearModel:
         raise NoSmallHead(
             "the model's configuration has several ways from the network to its output, or several outputs"

@@ -8,9 +8,10 @@ has to do, or refuses.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import isclose
+from typing import NamedTuple
 
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
 from effnet_core import EffnetError, NetworkSpec, Padding, Pooling, Preprocessing, norm_of
@@ -27,8 +28,7 @@ class DifferentSemantics(EffnetError):
     """The target's own network would compute something else from the same weights."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settlement:
+class Settlement(NamedTuple):
     """How a network is carried into a dialect whose own network has fixed semantics."""
 
     spec: NetworkSpec
@@ -39,7 +39,7 @@ class Settlement:
 
 def understood(spec: NetworkSpec, dialect: Dialect) -> NetworkSpec:
     """The definition with the padding, epsilon and decay that the dialect's own network of this variant has."""
-    own = dialect.meaning(spec.name)
+    own = dialect.meaning(spec.name, spec.family)
     if own is None:
         return spec
     norm = norm_of(spec, wanted="an epsilon")
@@ -68,7 +68,7 @@ def settle(spec: NetworkSpec, dialect: Dialect, *, accept_different_logits: bool
 
     Raises `DifferentSemantics` where nothing can be done, unless the user accepts other logits.
     """
-    own = dialect.meaning(spec.name)
+    own = dialect.meaning(spec.name, spec.family)
     if own is None:
         return Settlement(spec=spec, notes=())
     norm = norm_of(spec, wanted="an epsilon")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 from converters.arrays import inverse
 from converters.dialects.dialect import Axes, BlockKind, Dialect
@@ -21,8 +21,7 @@ class Unnamed(EffnetError):
     """A dialect has no name for a part of a network."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One tensor of a network in one dialect."""
 
     parameter: Parameter
@@ -38,6 +37,8 @@ class Entry:
     @property
     def foreign_unfolded(self) -> tuple[int, ...]:
         """The foreign shape, with the kernels of experts not flattened."""
+        if self.parameter.expert_shape is None:
+            return self.shape
         return tuple(self.unfolded[axis] for axis in self.axes)
 
     def to_canonical(self, array: Array) -> Array:
@@ -72,18 +73,16 @@ def entry_of(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, *, scope
 
 def named_entry(dialect: Dialect, parameter: Parameter, name: str) -> Entry:
     """One tensor in the dialect's layout under any name."""
-    kernel = parameter.expert_shape
-    axes = dialect.axes.get(parameter.role, tuple(range(len(kernel or parameter.shape))))
+    shape, kernel = parameter.shape, parameter.expert_shape
+    axes = dialect.axes.get(parameter.role)
     if kernel is not None:
-        axes = (0, *(axis + 1 for axis in axes))
-    unfolded = parameter.shape if kernel is None else (parameter.shape[0], *kernel)
-    return Entry(
-        parameter=parameter,
-        name=name,
-        shape=tuple(parameter.shape[axis] for axis in axes) if kernel is None else parameter.shape,
-        unfolded=unfolded,
-        axes=axes,
-    )
+        unfolded = (shape[0], *kernel)
+        axes = (0, *(axis + 1 for axis in axes or range(len(kernel))))
+        return Entry(parameter=parameter, name=name, shape=shape, unfolded=unfolded, axes=axes)
+    if axes is None:
+        return Entry(parameter=parameter, name=name, shape=shape, unfolded=shape, axes=tuple(range(len(shape))))
+    foreign = tuple([shape[axis] for axis in axes])
+    return Entry(parameter=parameter, name=name, shape=foreign, unfolded=shape, axes=axes)
 
 
 def check_has_names(dialect: Dialect, spec: NetworkSpec) -> None:
@@ -113,14 +112,19 @@ def layer_name(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, *, sco
             "repeat": block.repeat,
             "letter": chr(ord("a") + block.repeat),
         }
-        if any(counter in template for counter in _BLOCK_COUNTERS):
+        if _asks_for(template, _BLOCK_COUNTERS):
             nth = sum(isinstance(other, type(block)) for other in spec.blocks[: parameter.block])
             fields |= {"nth": nth, "nth_of_three": 3 * nth + 1, "next_of_three": 3 * nth + 2}
-    if any(counter in template for counter in _LAYER_COUNTERS):
+    if _asks_for(template, _LAYER_COUNTERS):
         fields |= _layer_counters(spec, parameter)
     if "[" in template:
         template = _OPTIONAL.sub(lambda match: "" if fields[match[2]] == 0 else match[1], template)
     return template.format_map(fields)
+
+
+@cache
+def _asks_for(template: str, counters: tuple[str, ...]) -> bool:
+    return any(counter in template for counter in counters)
 
 
 def _known_template(dialect: Dialect, spec: NetworkSpec, parameter: Parameter) -> str:
@@ -141,7 +145,7 @@ def _known_template(dialect: Dialect, spec: NetworkSpec, parameter: Parameter) -
 
 
 def _block_template(dialect: Dialect, spec: NetworkSpec, parameter: Parameter, block: Block) -> str:
-    kind = BlockKind(type=type(block), has_expansion=block.has_expansion)
+    kind = BlockKind(type(block), block.has_expansion)
     template = dialect.blocks.get(kind, {}).get(parameter.part)
     if template is None:
         known = ", ".join(sorted({other.type.__name__ for other in dialect.blocks}))

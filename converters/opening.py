@@ -7,23 +7,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from converters.architecture import ADVICE, UnknownArchitecture, find_architecture
 from converters.arrays import inverse
-from converters.candidates import Wish
 from converters.checkpoint import KERAS_CONFIG_KEY, SPEC_KEY, Checkpoint, Source, SourceOptions
 from converters.ema import EmaUnavailable, choose_ema, left_reason
 from converters.epsilon import restore
-from converters.errors import UnreadableFile, UnsupportedFile
+from converters.errors import UnknownArchitecture, UnreadableFile, UnsupportedFile
 from converters.file_ending import Shapes, find_ending
-from converters.file_network import network_of, wish_of
+from converters.file_network import is_stored, network_of
 from converters.formats import open_reader
 from converters.formats.base import Reader
-from converters.look_alike import look_alike
 from converters.naming import Entry
 from converters.recognition import Recognised
 from converters.sorted_names import SortedNames, notes_on, sort_names, without_front
 from converters.stored_averages import PartOfReader, choose_set
 from converters.whose_names import is_ignorable, recognised_names
+from converters.wish import ADVICE, Wish, wish_of
 from effnet_core import (
     CheckpointMismatch,
     EffnetError,
@@ -106,6 +104,8 @@ def understand(
     try:
         _check(reader, spec, entries, chosen, advice=_OF_AVERAGES + ADVICE if only_averages else ADVICE)
     except CheckpointMismatch as mismatch:
+        from converters.look_alike import look_alike  # noqa: PLC0415 - most files fit
+
         if (what := look_alike(spec, mismatch)) is not None:
             raise UnknownArchitecture(
                 f"{reader.path} holds the names of {described(spec)}, but {what}. Use it with the code that made it, "
@@ -150,11 +150,13 @@ def _stem(recognised: Recognised) -> str:
 def _stated_normalisation(
     reader: Reader, recognised: Recognised, names: SortedNames, options: SourceOptions
 ) -> Stated | None:
-    """What a Keras file says of how its network normalises pixels; None for one that says nothing.
+    """What a Keras file says of how its network normalises pixels; None for one that says nothing, or whose definition
+    says it.
 
     Raises `FormatError` for half of the tensors, unless something else says it.
     """
-    if KERAS_CONFIG_KEY not in reader.metadata and not names.normalisation:
+    is_defined = options.spec is not None or is_stored(reader, options)
+    if not names.normalisation and (is_defined or KERAS_CONFIG_KEY not in reader.metadata):
         return None
     from converters.keras_normalisation import check_whole, stated_normalisation  # noqa: PLC0415 - of few files
 
@@ -176,6 +178,8 @@ def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], optio
         )
     if wish_of(options) == Wish():
         return ADVICE
+    from converters.architecture import find_architecture  # noqa: PLC0415 - most files fit
+
     try:
         found = find_architecture(recognised, shapes, Wish())
     except EffnetError:
@@ -194,6 +198,28 @@ def _check(
     reader: Reader, spec: NetworkSpec, entries: tuple[Entry, ...], chosen: Mapping[str, str], *, advice: str
 ) -> None:
     """Raise unless the chosen tensors are those of the network, in their shapes, and floating-point numbers."""
+    if not _fits(reader, entries, chosen):
+        _refuse(reader, spec, entries, chosen, advice=advice)
+    for name in chosen.values():
+        dtype = reader.tensors[name].dtype
+        if dtype.kind != "f" and dtype.name != "bfloat16":
+            raise UnsupportedFile(
+                f"{reader.path}: {name} holds {dtype.name} numbers; expected floating-point weights. "
+                "Quantised checkpoints are not read; convert the floating-point one."
+            )
+
+
+def _fits(reader: Reader, entries: tuple[Entry, ...], chosen: Mapping[str, str]) -> bool:
+    """Whether the chosen tensors are those of the network, in their shapes."""
+    expected = {entry.name: entry.shape for entry in entries}
+    found = {variable: reader.tensors[name].shape for variable, name in chosen.items()}
+    return found == expected and len(found) == len(entries)
+
+
+def _refuse(
+    reader: Reader, spec: NetworkSpec, entries: tuple[Entry, ...], chosen: Mapping[str, str], *, advice: str
+) -> None:
+    """Raise `CheckpointMismatch` with every difference between the chosen tensors and the network."""
     by_name = {entry.name: entry for entry in entries}
     shapes: dict[str, tuple[int, ...]] = {}
     for variable, name in chosen.items():
@@ -213,10 +239,3 @@ def _check(
         network=described(spec),
         advice=advice,
     )
-    for name in chosen.values():
-        dtype = reader.tensors[name].dtype
-        if dtype.kind != "f" and dtype.name != "bfloat16":
-            raise UnsupportedFile(
-                f"{reader.path}: {name} holds {dtype.name} numbers; expected floating-point weights. "
-                "Quantised checkpoints are not read; convert the floating-point one."
-            )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ from converters.naming import check_has_names, table
 from effnet_core import NetworkSpec, Role
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
+class Step(NamedTuple):
     """One tensor of the target."""
 
     source: str | None
@@ -37,8 +36,7 @@ class Step:
     """The numbers of a tensor that the source does not have; None: zeros."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(NamedTuple):
     """The steps in the order in which the target stores its tensors, and what was decided."""
 
     steps: tuple[Step, ...]
@@ -86,9 +84,9 @@ def plan_conversion(
 
 
 def _steps(checkpoint: Checkpoint, dialect: Dialect, *, dtype: np.dtype[Any] | None, shift: float) -> Iterator[Step]:
-    entries = table(dialect, checkpoint.spec, scope=checkpoint.spec.name)
+    entries, tensors = table(dialect, checkpoint.spec, scope=checkpoint.spec.name), checkpoint.reader.tensors
     for source, entry in zip(checkpoint.sources, entries, strict=True):
-        found = checkpoint.reader.tensors[source.name].dtype
+        found = tensors[source.name].dtype
         step = Step(
             source=source.name,
             unfolded=source.entry.foreign_unfolded,
@@ -147,4 +145,4 @@ def _variances(checkpoint: Checkpoint, *, dtype: np.dtype[Any] | None) -> dict[s
 
 
 def _named(step: Step, name: str) -> Step:
-    return replace(step, target=replace(step.target, name=name))
+    return step._replace(target=step.target._replace(name=name))

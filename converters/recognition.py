@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from statistics import median_low
 
 from converters.dialects.dialect import Dialect
 from effnet_core import Role
@@ -92,7 +91,8 @@ def recognise(dialect: Dialect, names: Iterable[str], *, prefix: str | None = No
 
 def _whole_blocks(tensors: list[int]) -> int:
     """How many of the blocks with these numbers of tensors are no strays: the smallest kind has a fourth of another."""
-    return sum(4 * count >= median_low(tensors) for count in tensors)
+    usual = sorted(tensors)[(len(tensors) - 1) // 2] if tensors else 0
+    return sum(4 * count >= usual for count in tensors)
 
 
 def _num_blocks(dialect: Dialect, indices: Collection[int], places: Collection[tuple[str, ...]]) -> int | None:
@@ -104,12 +104,19 @@ def _num_blocks(dialect: Dialect, indices: Collection[int], places: Collection[t
 def _by_prefix(dialect: Dialect, names: Iterable[str], prefix: str | None) -> dict[str, list[Mapping[str, str]]]:
     """For each prefix the fields of the names behind it that the dialect knows."""
     found: dict[str, list[Mapping[str, str]]] = {}
+    first: str | None = None  # what stands before most names is what stands before the first
     for name in names:
         variable = variable_name(dialect, name)
+        if first is not None and variable.startswith(first):
+            fields = _fields(dialect, variable, len(first))
+            if fields is not None:
+                found[first].append(fields)
+                continue
         for start in _starts(dialect, variable, found, prefix):
             if (fields := _fields(dialect, variable, start)) is not None:
                 found.setdefault(variable[:start], []).append(fields)
                 break
+        first = next(iter(found), None)
     return found
 
 
@@ -134,19 +141,17 @@ def _matched_fields(dialect: Dialect, variable: str, start: int) -> Mapping[str,
         return None
     if match.lastgroup is None:
         return {}
-    number = match.lastgroup[len(match.lastgroup.rstrip(_DIGITS)) :]
-    return {field: match[group] for field, group in _groups(dialect)[number] if match[group]}
+    return {field: value for field, group in _groups(dialect)[match.lastgroup] if (value := match[group])}
 
 
 @cache
 def _groups(dialect: Dialect) -> Mapping[str, tuple[tuple[str, str], ...]]:
-    """For the number of each option of the dialect's pattern, its fields with the names of their groups."""
-    groups: dict[str, tuple[tuple[str, str], ...]] = {}
+    """For each group of the dialect's pattern the fields of its option, with the names of their groups."""
+    options: dict[str, list[tuple[str, str]]] = {}
     for group in pattern(dialect).groupindex:
         field = group.rstrip(_DIGITS)
-        number = group[len(field) :]
-        groups[number] = (*groups.get(number, ()), (field, group))
-    return groups
+        options.setdefault(group[len(field) :], []).append((field, group))
+    return {group: tuple(groups) for groups in options.values() for _, group in groups}
 
 
 def _starts(dialect: Dialect, name: str, known: Mapping[str, object], prefix: str | None) -> Iterator[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from converters.dialects import Dialect
 from converters.errors import counted, some_of
@@ -16,8 +16,7 @@ STRANGER = "no part of the network"
 _FRONT = "stands in front of the network"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SortedNames:
+class SortedNames(NamedTuple):
     """The names of a file by what they are."""
 
     raw: dict[str, str]
@@ -48,13 +47,14 @@ def sort_names(reader: Reader, recognised: Recognised) -> SortedNames:
         if reason := is_ignorable(dialect, name):
             ignored[name] = reason
             continue
+        is_inside = name.startswith(recognised.prefix)
         variable = variable_name(dialect, name.removeprefix(recognised.prefix))
-        usual = normalisation_name(dialect, variable) if name.startswith(recognised.prefix) else None
+        usual = normalisation_name(dialect, variable) if is_inside else None
         if usual is not None:
             normalisation.setdefault(usual, []).append(name)
             ignored[name] = "normalises the input: the definition of the network says it"
             continue
-        if not name.startswith(recognised.prefix) or not is_of_network(dialect, variable):
+        if not is_inside or not is_of_network(dialect, variable):
             if is_of_optimiser(name):
                 ignored[name] = OPTIMISER
             else:
@@ -83,8 +83,7 @@ def without_front(names: SortedNames, layers: Iterable[str]) -> SortedNames:
     """The same, where these layers (paths in Keras' names) are known to stand in front of the network."""
     starts = tuple(f"{layer}/" for layer in layers)
     front = [name for name in names.strangers if name.startswith(starts)]
-    return replace(
-        names,
+    return names._replace(
         strangers=tuple(name for name in names.strangers if name not in front),
         ignored=names.ignored | dict.fromkeys(front, _FRONT),
     )

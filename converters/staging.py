@@ -10,6 +10,7 @@ import os
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from threading import local
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,7 +19,14 @@ from numpy.typing import NDArray
 
 from converters.errors import OutputError
 
-_CHUNK = 256 << 10  # fits the cache of a processor core: what is read back was just written
+_CHUNK = 512 << 10  # fits the cache of a processor core: what is read back was just written
+
+
+class _ReadBack(local):
+    """What was read back, for each thread its own."""
+
+    def __init__(self) -> None:
+        self.chunk = bytearray(_CHUNK)
 
 
 class StagedFile(AbstractContextManager["StagedFile"]):
@@ -36,7 +44,7 @@ class StagedFile(AbstractContextManager["StagedFile"]):
         self._overwrite = overwrite
         self._sync = sync
         self._temporary: Path | None = None
-        self._buffer = np.empty(0, dtype=np.uint8)
+        self._read_back = _ReadBack()
         with disk_errors(target):
             check_output(self.target, overwrite=overwrite)
             self._descriptor = self._open()
@@ -69,7 +77,10 @@ class StagedFile(AbstractContextManager["StagedFile"]):
         return start
 
     def overwrite_at(self, offset: int, data: bytes | memoryview | NDArray[Any]) -> None:
-        """Write bytes at an offset, read them back and compare. Raises `OutputError` if they differ."""
+        """Write bytes at an offset, read them back and compare. Raises `OutputError` if they differ.
+
+        Several threads may write at different places.
+        """
         view = _bytes_of(data)
         with disk_errors(self.target):
             for start in range(0, len(view), _CHUNK):
@@ -83,11 +94,10 @@ class StagedFile(AbstractContextManager["StagedFile"]):
             done += os.pwrite(self._descriptor, chunk[done:], offset + done)
 
     def _compare(self, chunk: memoryview, offset: int) -> None:
-        if self._buffer.nbytes == 0:
-            self._buffer = np.empty(_CHUNK, dtype=np.uint8)
-        again = self._buffer[: len(chunk)]
-        count = os.preadv(self._descriptor, [again.data], offset)
-        if count != len(chunk) or not _same(again, np.frombuffer(chunk, dtype=np.uint8)):
+        again = self._read_back.chunk if len(chunk) == _CHUNK else bytearray(len(chunk))
+        count = os.preadv(self._descriptor, [again], offset)
+        # Both have the same length. This compares memory; == of a memoryview would compare numbers, one by one.
+        if count != len(chunk) or not again.startswith(chunk):
             raise OutputError(f"{self.target}: the disk gave back other bytes than were written; check the disk.")
 
     def commit(self) -> None:
@@ -164,11 +174,3 @@ def disk_errors(target: Path) -> Generator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"{target} cannot be written: {reason}. Nothing was left behind.") from error
-
-
-def _same(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    # Eight bytes at a time, the rest one by one.
-    whole = len(one) // 8 * 8
-    return np.array_equal(one[:whole].view(np.uint64), other[:whole].view(np.uint64)) and np.array_equal(
-        one[whole:], other[whole:]
-    )

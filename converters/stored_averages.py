@@ -8,12 +8,14 @@ anything else looks at the names, so that the rest of a conversion sees one netw
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from converters.checkpoint import SourceOptions
 from converters.ema import Ema, EmaUnavailable, left_reason
 from converters.errors import counted
 from converters.formats.base import Array, Location, Reader
+from converters.formats.plain_bytes import PlainBytes
 
 WORDS = (
     "state_dict_ema",
@@ -35,8 +37,7 @@ _COUNTERS = frozenset({_COUNTER, "num_updates", "decay", "initted", "step"})
 """Scalars that the classes for averages keep beside them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Averages:
+class Averages(NamedTuple):
     """The names of averages in a file, and of the weights that they are averages of."""
 
     by_variable: Mapping[str, str]
@@ -53,7 +54,8 @@ def find_averages(names: Iterable[str]) -> Averages | None:
     if _COUNTER in known and all(name.startswith(_WRAPPER) for name in every if name != _COUNTER):
         wrapped = {name.removeprefix(_WRAPPER): name for name in every if name != _COUNTER}
         return Averages(by_variable=wrapped, raw=(), counters=(_COUNTER,)) if wrapped else None
-    word = next((f"{word}." for word in WORDS if any(name.startswith(f"{word}.") for name in every)), None)
+    starts = {name[: name.find(".") + 1] for name in every}
+    word = next((f"{word}." for word in WORDS if f"{word}." in starts), None)
     if word is None:
         return None
     counters = tuple(name for name in every if name.startswith(word) and name.removeprefix(word) in _COUNTERS)
@@ -111,8 +113,7 @@ def _place(names: list[str], averages: Mapping[str, str]) -> str | None:
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chosen:
+class Chosen(NamedTuple):
     """What the rest of a conversion looks at."""
 
     hidden: Mapping[str, str]
@@ -208,6 +209,10 @@ class PartOfReader(Reader):
     def read(self, name: str) -> Array:
         """The array; it is valid until the next `read` or `close`."""
         return self._reader.read(name)
+
+    def plain(self, name: str) -> PlainBytes | None:
+        """The bytes of the array."""
+        return self._reader.plain(name)
 
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
 
@@ -72,7 +72,7 @@ def _most_recognised(reader: Reader, prefix: str | None) -> Recognised:
     if _leaves_names(best, names):
         tried = [one for one in _in_order(reader) if 2 * recognise(one, few, prefix=prefix).count > len(few)]
         if best.count < max(1, len(names) // 4):
-            tried = _in_order(reader)
+            tried = list(_in_order(reader))
         best = max((best, *(recognise(one, names, prefix=prefix) for one in tried)), key=lambda found: found.count)
     if best.count == 0:
         raise UnknownDialect(
@@ -105,18 +105,19 @@ def _likely(reader: Reader, few: Sequence[str], prefix: str | None) -> Dialect:
     return max(found, key=lambda one: one.count).dialect
 
 
-def _in_order(reader: Reader) -> list[Dialect]:
+def _in_order(reader: Reader) -> Iterator[Dialect]:
     """Every dialect: the one that the file names, one at which its configuration hints, the format's usual, others."""
+    named = DIALECTS.get(reader.metadata.get(DIALECT_KEY, ""))
+    if named is not None:
+        yield named
     usual = FORMATS[reader.format].dialect if reader.format in FORMATS else None
 
     def rank(dialect: Dialect) -> int:
-        if reader.metadata.get(DIALECT_KEY) == dialect.name:
-            return 0
         if is_hinted(dialect, reader):
-            return 1
-        return 2 if dialect.name == usual else 3
+            return 0
+        return 1 if dialect.name == usual else 2
 
-    return sorted(DIALECTS.values(), key=rank)
+    yield from sorted((dialect for dialect in DIALECTS.values() if dialect is not named), key=rank)
 
 
 def is_hinted(dialect: Dialect, reader: Reader) -> bool:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
 from effnet_core import (
     RECIPES,
@@ -41,8 +42,7 @@ from effnet_core import (
 Axes = tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ignorable:
+class Ignorable(NamedTuple):
     """Tensors that a checkpoint may hold although no network needs them."""
 
     pattern: str
@@ -50,8 +50,7 @@ class Ignorable:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class PixelRange:
+class PixelRange(NamedTuple):
     """What a network does to pixels (0..255) before its first convolution: (pixel - mean) / scale.
 
     A number for each of RGB, or for each of other channels, as in `effnet_core.Preprocessing`.
@@ -72,8 +71,7 @@ HALF = PixelRange(mean=(127.5, 127.5, 127.5), scale=(127.5, 127.5, 127.5))
 """To -1..1."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Semantics:
+class Semantics(NamedTuple):
     """What the dialect's own network does with the numbers, whatever the checkpoint says."""
 
     padding: Padding
@@ -93,12 +91,13 @@ class Semantics:
     nothing."""
     remark: str | None = None
     """What somebody has to know who computes with that network; told when weights are written for it."""
+    family: Family | None = None
+    """The family of which this is true; None: all that the dialect has."""
     variants: frozenset[str] | None = None
     """The networks of which this is true; None: all others."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """How a project evaluates the weights that it publishes of a network, apart from the normalisation."""
 
     resolution: int
@@ -126,8 +125,7 @@ class StoredNormalisation:
     """Families whose networks have them; None: all of the dialect."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Configured:
+class Configured(NamedTuple):
     """A network with what text files beside its weights say about it."""
 
     spec: NetworkSpec
@@ -139,8 +137,7 @@ class Configured:
     """Why no definition computes what they say, with the way out; None where one does."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class BlockKind:
+class BlockKind(NamedTuple):
     """A kind of block as far as names depend on it."""
 
     type: type[Block]
@@ -206,17 +203,20 @@ class Dialect:
     normalisation: StoredNormalisation | None = None
     """None where no tensors normalise the input."""
     semantics: tuple[Semantics, ...] = ()
-    """The first that names the network's variant or names none holds. Empty: the network is built from the definition,
-    so whatever that says holds."""
+    """The first that names the network's family and variant or names none holds. Empty: the network is built from the
+    definition, so whatever that says holds."""
 
     @cached_property
     def has_scope(self) -> bool:
         """Whether a scope stands before every name."""
         return any(template.startswith("{scope}") for template in self.layers.values())
 
-    def meaning(self, variant: str) -> Semantics | None:
-        """What the dialect's own network of that variant does; None: what the definition says."""
-        return next((row for row in self.semantics if row.variants is None or variant in row.variants), None)
+    def meaning(self, variant: str, family: Family) -> Semantics | None:
+        """What the dialect's own network of that variant, which is of that family, does; None: what the definition
+        says.
+        """
+        rows = (row for row in self.semantics if row.family in (None, family))
+        return next((row for row in rows if row.variants is None or variant in row.variants), None)
 
 
 TORCH_LEAVES: Mapping[Role, str] = MappingProxyType(

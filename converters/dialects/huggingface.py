@@ -8,22 +8,22 @@ Source: transformers/models/efficientnet/modeling_efficientnet.py, version 5.23.
 """
 
 import re
+from collections.abc import Mapping
 from types import MappingProxyType
 
-from converters.dialects._huggingface_config import companions
-from converters.dialects._huggingface_reading import configured
 from converters.dialects.dialect import (
     MBCONV,
     MBCONV_PLAIN,
     TORCH_AXES,
     TORCH_LEAVES,
+    Configured,
     Dialect,
     Ignorable,
     Semantics,
 )
-from effnet_core import Family, Padding
+from effnet_core import Family, NetworkSpec, Padding
 
-_MODEL_TYPE = re.compile(r'"model_type": *"efficientnet"')
+_MODEL_TYPE = r'"model_type": *"efficientnet"'
 _NETWORK = "efficientnet."
 _BLOCK = f"{_NETWORK}encoder.blocks.{{index}}"
 _EXPAND = {
@@ -38,6 +38,19 @@ _PLAIN = {
     "project.conv": f"{_BLOCK}.projection.project_conv",
     "project.norm": f"{_BLOCK}.projection.project_bn",
 }
+
+
+def _companions(spec: NetworkSpec) -> Mapping[str, str]:
+    from converters.dialects._huggingface_config import companions  # noqa: PLC0415 - of its folders only
+
+    return companions(spec)
+
+
+def _configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
+    from converters.dialects._huggingface_reading import configured  # noqa: PLC0415 - as above
+
+    return configured(spec, texts)
+
 
 HUGGINGFACE = Dialect(
     name="huggingface",
@@ -59,9 +72,9 @@ HUGGINGFACE = Dialect(
     omissible=_NETWORK,
     ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
     norm_counter="num_batches_tracked",
-    companions=companions,
-    configured=configured,
-    hint=lambda texts: any(_MODEL_TYPE.search(text) for text in texts.values()),
+    companions=_companions,
+    configured=_configured,
+    hint=lambda texts: any(re.search(_MODEL_TYPE, text) for text in texts.values()),
     semantics=(
         Semantics(
             padding=Padding.SAME,

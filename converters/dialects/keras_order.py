@@ -20,7 +20,7 @@ from converters.dialects.dialect import (
 from converters.dialects.effnet_keras import KERAS_LEAVES
 from converters.dialects.keras_applications import KERAS_APPLICATIONS_V2, LAYERS
 from converters.dialects.native import CANONICAL_BLOCKS
-from effnet_core import VARIANTS, Family, Padding
+from effnet_core import Family, Padding
 
 _CLASSES = {"conv": "conv2d", "norm": "batch_normalization", "reduce": "conv2d", "expand": "conv2d"}
 """Class of a layer by the last word of its canonical part."""
@@ -35,12 +35,6 @@ def _class_of(part: str) -> str:
         return "layers/dense"
     return f"layers/{_CLASSES[part.rpartition('.')[2]]}{_NUMBER}"
 
-
-_V1 = Semantics(
-    padding=Padding.SAME,
-    epsilon=1e-3,
-    variants=frozenset(name for name, variant in VARIANTS.items() if variant.family is Family.V1),
-)
 
 KERAS_ORDER = Dialect(
     name="keras-order",
@@ -66,5 +60,5 @@ KERAS_ORDER = Dialect(
         count="layers/normalization/count",
         families=frozenset({Family.V1}),
     ),
-    semantics=(_V1, *KERAS_APPLICATIONS_V2.semantics),
+    semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3, family=Family.V1), *KERAS_APPLICATIONS_V2.semantics),
 )

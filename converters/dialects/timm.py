@@ -7,11 +7,10 @@ apart (`_timm_names`), which timm's own folders hold in config.json and its trai
 Source: timm/models/efficientnet.py, _efficientnet_blocks.py and _efficientnet_builder.py, version 1.0.31.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from converters.dialects._timm_config import configured
-from converters.dialects._timm_names import objection, says_symmetric, says_tf
 from converters.dialects.dialect import (
     COND,
     FUSED,
@@ -21,11 +20,12 @@ from converters.dialects.dialect import (
     MBCONV_PLAIN,
     TORCH_AXES,
     TORCH_LEAVES,
+    Configured,
     Dialect,
     Ignorable,
     Semantics,
 )
-from effnet_core import Padding
+from effnet_core import NetworkSpec, Padding
 
 _BLOCK = "blocks.{stage_index}.{repeat}"
 _SQUEEZE_EXCITE = {
@@ -43,6 +43,31 @@ _MBCONV = {
 }
 
 _MAXIMUM = "global_pool='max'"
+
+
+def _configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
+    from converters.dialects._timm_config import configured  # noqa: PLC0415 - few files say anything in timm's words
+
+    return configured(spec, texts)
+
+
+def _says_tf(texts: Mapping[str, str]) -> bool:
+    from converters.dialects._timm_names import says_tf  # noqa: PLC0415 - as above
+
+    return says_tf(texts)
+
+
+def _says_symmetric(texts: Mapping[str, str]) -> bool:
+    from converters.dialects._timm_names import says_symmetric  # noqa: PLC0415 - as above
+
+    return says_symmetric(texts)
+
+
+def _objection(texts: Mapping[str, str]) -> str | None:
+    from converters.dialects._timm_names import objection  # noqa: PLC0415 - as above
+
+    return objection(texts)
+
 
 TIMM = Dialect(
     name="timm",
@@ -84,9 +109,9 @@ TIMM = Dialect(
     axes=TORCH_AXES,
     ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
     norm_counter="num_batches_tracked",
-    configured=configured,
-    hint=says_tf,
-    objection=objection,
+    configured=_configured,
+    hint=_says_tf,
+    objection=_objection,
     caution=(
         "Nothing in the file tells which of timm's two kinds of networks it holds, a tf_efficientnet (SAME padding, "
         "epsilon 1e-3) or an efficientnet without tf_ (symmetric padding, epsilon 1e-5): their tensors have the same "
@@ -100,7 +125,7 @@ TIMM_SYMMETRIC = replace(
     TIMM,
     name="timm-symmetric",
     title="timm (models without tf_)",
-    hint=says_symmetric,
+    hint=_says_symmetric,
     semantics=(
         Semantics(padding=Padding.SYMMETRIC, epsilon=1e-5, decay=0.9, expects=IMAGENET, maximum_pooling=_MAXIMUM),
     ),

@@ -26,10 +26,13 @@ def checked_nbytes(shape: Sequence[int], dtype: np.dtype[Any], *, where: str) ->
         raise UnsupportedFile(
             f"{where}: an array of {len(shape)} dimensions; at most {_NUMPY_DIMENSIONS} can be read (a limit of NumPy)."
         )
+    nbytes = prod(shape) * dtype.itemsize
+    if nbytes <= _LARGEST and (not shape or min(shape) > 0):
+        return nbytes
     # Dimensions of length 0 do not excuse the others: NumPy refuses (0, 2**62) too.
     if any(length < 0 for length in shape) or prod(max(length, 1) for length in shape) * dtype.itemsize > _LARGEST:
         raise FormatError(f"{where}: no array can have the shape {_shown(shape)}: the file is damaged or hostile.")
-    return prod(shape) * dtype.itemsize
+    return nbytes
 
 
 def _shown(shape: Sequence[int]) -> str:
@@ -71,6 +74,11 @@ class Expected:
                 reason = "stands for two arrays" if info.name in seen else "cannot be written as UTF-8"
                 raise OutputError(f"{path}: the name {info.name!a} {reason}.")
             seen.add(info.name)
+
+    def skip(self) -> int:
+        """Index of the next array, which the caller writes in parts."""
+        self._count += 1
+        return self._count - 1
 
     def take(self, array: Array) -> tuple[int, TensorInfo, Array]:
         """Index, description and plain form (little-endian, C order) of the next array.

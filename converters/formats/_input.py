@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.aside import Aside
 from converters.errors import FormatError, UnreadableFile
 from converters.formats.base import read_exactly
 
@@ -31,8 +31,6 @@ class InputFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.aside = Aside()
-        """For work on what was read, beside reading on."""
         try:
             # O_NONBLOCK: opening a named pipe would otherwise wait for its writer. It means nothing for regular files.
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -52,6 +50,11 @@ class InputFile:
                 f"{self.path}: expected {count} bytes at offset {offset}, but the file ends at {self.size}: it is "
                 "truncated or damaged. Fetch or copy it again."
             )
+        with suppress(OSError):
+            found = os.pread(self._descriptor, count, offset)
+            if len(found) == count:
+                return found
+        # Refused or cut short: once more, with the error that says so.
         buffer = np.empty(count, dtype=np.uint8)
         self.fill(buffer, offset=offset)
         return buffer.tobytes()
@@ -62,7 +65,6 @@ class InputFile:
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""
-        self.aside.close()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from converters.formats._hdf5.attributes import Attributes
@@ -37,17 +37,19 @@ class Variables:
 
 
 def find_variables(
-    tree: Tree, attributes: Attributes, *, size: int, where: str, configured: Mapping[str, str]
+    tree: Tree, attributes: Attributes, *, size: int, where: str, configured: Callable[[], Mapping[str, str]]
 ) -> Variables:
     """Name every variable of a layer in an HDF5 file of `size` bytes. Raises what `describe` raises.
 
-    `configured` has names by path for layers of which the file itself has none, as Keras 2 writes them.
+    `configured` gives names by path (`layers/CLASS`, `layers/CLASS/layers/CLASS`); it is asked where the file itself
+    has none of a layer, as Keras 2 writes them.
     """
     skipped: dict[str, str] = {}
     layers: dict[str, dict[int, Stored]] = {}
+    states = _States()
     for path, header in tree.datasets.items():
         match = _VARIABLE.fullmatch(path)
-        state = None if match is None else _state(match["layer"] or "")
+        state = None if match is None else states[match["layer"] or ""]
         if match is None or state is not None:
             skipped[path] = state or "no variable of a layer"
             continue
@@ -57,7 +59,12 @@ def find_variables(
             skipped[path] = str(reason)
         else:
             layers.setdefault(match["layer"] or "", {})[int(match["number"])] = found
-    names = _layer_names(tree.groups, list(layers), attributes, configured)
+    owners = [path.removesuffix(f"/{VARIABLES}") for path in tree.groups if path.endswith(f"/{VARIABLES}")]
+    owners = [path for path in owners if states[path] is None]
+    known = _own_names(tree.groups, attributes)
+    if any(path not in known for owner in owners for path in _around(owner)[1::2]):
+        known = {**configured(), **known}
+    names = _layer_names(list(layers), known)
     stored: dict[str, Stored] = {}
     notes: list[str] = []
     for layer, variables in sorted(layers.items(), key=_last_place):
@@ -67,8 +74,7 @@ def find_variables(
         for place, number in enumerate(sorted(variables)):
             leaf = f"{VARIABLES}/{number}" if leaves is None else leaves[place]
             stored[f"{names[layer]}/{leaf}".lstrip("/")] = variables[number]
-    owners = [path.removesuffix(f"/{VARIABLES}") for path in tree.groups if path.endswith(f"/{VARIABLES}")]
-    listed = _layer_names(tree.groups, [path for path in owners if _state(path) is None], attributes, configured)
+    listed = _layer_names(owners, known)
     return Variables(stored=stored, skipped=skipped, notes=tuple(notes), layers=frozenset(listed.values()))
 
 
@@ -77,9 +83,12 @@ def _last_place(layer: tuple[str, Mapping[int, Stored]]) -> tuple[int, str]:
     return max(variable.offset for variable in layer[1].values()), layer[0]
 
 
-def _state(layer: str) -> str | None:
-    """What a group belongs to that is no layer."""
-    return next((_STATES[part] for part in map(class_of, layer.split("/")) if part in _STATES), None)
+class _States(dict[str, str | None]):
+    """The path of a group to what it belongs to that is no layer; None for a layer."""
+
+    def __missing__(self, layer: str) -> str | None:
+        found = self[layer] = next((_STATES[part] for part in map(class_of, layer.split("/")) if part in _STATES), None)
+        return found
 
 
 def _leaves(layer: str, variables: Mapping[int, Stored]) -> Sequence[str] | None:
@@ -88,19 +97,22 @@ def _leaves(layer: str, variables: Mapping[int, Stored]) -> Sequence[str] | None
     return leaves_of(layer.rpartition("/")[2], [variables[number].shape for number in range(len(variables))])
 
 
-def _layer_names(
-    groups: Mapping[str, Header], layers: Sequence[str], attributes: Attributes, configured: Mapping[str, str]
-) -> dict[str, str]:
-    """The name of each layer: its own behind those of the networks around it, or its path where the file has none.
-
-    Two layers of one name, as networks of subclasses may have, keep their paths.
-    """
-    known = dict(configured)
+def _own_names(groups: Mapping[str, Header], attributes: Attributes) -> dict[str, str]:
+    """The names that the file has of its layers, by path."""
+    found: dict[str, str] = {}
     for path, header in groups.items():
         owner, _, last = path.rpartition("/")
         name = attributes.text(header, "name") if owner and last == VARIABLES else None
         if name:
-            known[owner] = name
+            found[owner] = name
+    return found
+
+
+def _layer_names(layers: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
+    """The name of each layer: its own behind those of the networks around it, or its path where none is `known`.
+
+    Two layers of one name, as networks of subclasses may have, keep their paths.
+    """
     named = {layer: _joined(layer, known) for layer in layers}
     counts = Counter(named.values())
     return {layer: name if name and counts[name] == 1 else layer for layer, name in named.items()}
@@ -109,9 +121,13 @@ def _layer_names(
 def _joined(layer: str, known: Mapping[str, str]) -> str | None:
     if layer not in known:
         return None
-    parts = layer.split("/")
-    around = ("/".join(parts[:length]) for length in range(1, len(parts) + 1))
-    return "/".join(known[path] for path in around if path in known)
+    return "/".join(known[path] for path in _around(layer) if path in known)
+
+
+def _around(path: str) -> list[str]:
+    """The groups on the way to a path, and itself."""
+    parts = path.split("/")
+    return ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
 def _unclear(name: str, variables: Sequence[Stored]) -> str:

@@ -6,8 +6,9 @@ Source: numpy.lib.format, versions 1.0 to 3.0.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -20,6 +21,8 @@ LONGEST_HEADER = 10_000
 """As in numpy.lib.format."""
 START = len(MAGIC) + 6 + LONGEST_HEADER
 """So many bytes of a file hold its whole header."""
+USUAL_START = 256
+"""So many do in most files."""
 _ALIGNMENT = 64
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 # NumPy has no bfloat16: it writes an array of ml_dtypes' as two-byte voids, and `.view(bfloat16)` restores it.
@@ -37,9 +40,11 @@ class NotNumeric(Exception):
     """A sound array that is none of numbers, with the reason."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NpyHeader:
-    """What a header says; `dtype` is the plain one, `swapped` says that the bytes are big-endian."""
+class NpyHeader(NamedTuple):
+    """What a header says; `dtype` is the plain one, `swapped` says that the bytes are big-endian.
+
+    A file has thousands.
+    """
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -56,7 +61,9 @@ def parse_npy_header(start: bytes, where: str) -> NpyHeader:
     objects, text, dates and structures.
     """
     text, length = _header_text(start, where)
-    fields = _fields(text, where)
+    fields = _fields(text)
+    if fields is None:
+        raise FormatError(f"{where}: the header of the array is damaged: {text[:80]!r}.")
     dtype, swapped = _dtype(fields["descr"])
     lengths = re.findall(r"[0-9]+", fields["shape"])
     if fields["fortran_order"] not in ("True", "False") or any(len(digits) > 19 for digits in lengths):
@@ -68,15 +75,24 @@ def parse_npy_header(start: bytes, where: str) -> NpyHeader:
     )
 
 
+def header_end(start: bytes) -> int:
+    """Where the header ends, as the first bytes of an array say (at least 12)."""
+    return sum(_header_place(start))
+
+
+def _header_place(start: bytes) -> tuple[int, int]:
+    """Where the text of the header begins, and its length."""
+    begin = len(MAGIC) + (4 if start[len(MAGIC)] == 1 else 6)
+    return begin, int.from_bytes(start[len(MAGIC) + 2 : begin], "little")
+
+
 def _header_text(start: bytes, where: str) -> tuple[str, int]:
     if len(start) < 10 or not start.startswith(MAGIC):
         raise FormatError(f"{where}: expected an array in NumPy's format, found the bytes {start[:8]!r}.")
     version = start[len(MAGIC)]
     if version not in (1, 2, 3):
         raise UnsupportedFile(f"{where}: version {version} of NumPy's array format is not known (1 to 3 are).")
-    width = 2 if version == 1 else 4
-    begin = len(MAGIC) + 2 + width
-    length = int.from_bytes(start[len(MAGIC) + 2 : begin], "little")
+    begin, length = _header_place(start)
     if length > LONGEST_HEADER:
         raise UnsupportedFile(f"{where}: an array header of {length} bytes; at most {LONGEST_HEADER} are read.")
     if begin + length > len(start):
@@ -85,7 +101,9 @@ def _header_text(start: bytes, where: str) -> tuple[str, int]:
     return start[begin : begin + length].decode("latin-1"), begin + length
 
 
-def _fields(text: str, where: str) -> dict[str, str]:
+@lru_cache(maxsize=64)
+def _fields(text: str) -> Mapping[str, str] | None:
+    """The three fields of a header as text, None for a damaged one. The arrays of a file have few shapes."""
     inner = text.strip()
     fields: dict[str, str] = {}
     if inner.startswith("{") and inner.endswith("}"):
@@ -98,7 +116,7 @@ def _fields(text: str, where: str) -> dict[str, str]:
             position = match.end()
         if len(fields) == 3 and not inner[position:].strip() and fields["shape"].startswith("("):
             return fields
-    raise FormatError(f"{where}: the header of the array is damaged: {text[:80]!r}.")
+    return None
 
 
 def _dtype(descr: str) -> tuple[np.dtype[Any], bool]:

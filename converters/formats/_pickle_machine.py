@@ -16,7 +16,7 @@ _LONGEST_PART = 1_000
 
 
 class PickleMachine:
-    """A pickle, the position in it, and the values so far.
+    """A pickle, the position in it, and the values so far: those on the stack, and those kept for later in the memo.
 
     Its methods raise `Broken`, `IndexError`, `KeyError` or `ValueError` for a pickle that contradicts itself, and
     `UnsupportedFile` for one that needs what is not allowed.
@@ -26,9 +26,9 @@ class PickleMachine:
         self.data = data
         self.where = where
         self.position = 0
-        self._stack: list[object] = []
+        self.stack: list[object] = []
         self._marks: list[list[object]] = []
-        self._memo: dict[int, object] = {}
+        self.memo: dict[int, object] = {}
         self._placeholders: dict[tuple[str, str], Global] = {}
 
     # Reading
@@ -43,7 +43,20 @@ class PickleMachine:
 
     def take_int(self, width: int) -> int:
         """The next unsigned integer."""
-        return int.from_bytes(self.take(width), "little")
+        start = self.position
+        end = self.position = start + width
+        if end > len(self.data):
+            raise Broken("it is truncated")
+        return int.from_bytes(self.data[start:end], "little")
+
+    def take_counted(self, width: int) -> bytes:
+        """The next bytes, whose number stands before them."""
+        start = self.position + width
+        end = start + self.take_int(width)
+        if end > len(self.data):
+            raise Broken("it is truncated")
+        self.position = end
+        return self.data[start:end]
 
     def take_line(self) -> str:
         """The next line of text."""
@@ -54,45 +67,25 @@ class PickleMachine:
 
     # Stack
 
-    def push(self, value: object) -> None:
-        """Put a value on the stack."""
-        self._stack.append(value)
-
-    def pop(self) -> object:
-        """Take a value from the stack."""
-        return self._stack.pop()
-
-    def top(self) -> object:
-        """The value on top of the stack, which stays there."""
-        return self._stack[-1]
-
     def mark(self) -> None:
         """Start a group of values."""
-        self._marks.append(self._stack)
-        self._stack = []
+        self._marks.append(self.stack)
+        self.stack = []
 
     def pop_group(self) -> list[object]:
         """End the group: its values."""
-        group, self._stack = self._stack, self._marks.pop()
+        group, self.stack = self.stack, self._marks.pop()
         return group
 
     def pop_last(self, count: int) -> None:
         """Put the last values into a tuple."""
-        if len(self._stack) < count:
+        if len(self.stack) < count:
             raise Broken("a tuple lacks values")
-        self._stack[-count:] = [tuple(self._stack[-count:])]
-
-    def remember(self, index: int) -> None:
-        """Keep the top of the stack for later."""
-        self._memo[index] = self._stack[-1]
+        self.stack[-count:] = [tuple(self.stack[-count:])]
 
     def remember_next(self) -> None:
-        """Keep it under the next free index."""
-        self._memo[len(self._memo)] = self._stack[-1]
-
-    def recall(self, index: int) -> None:
-        """Push what was kept."""
-        self._stack.append(self._memo[index])
+        """Keep the top of the stack under the next free index."""
+        self.memo[len(self.memo)] = self.stack[-1]
 
     # Values
 
@@ -102,7 +95,7 @@ class PickleMachine:
             raise Broken("a global without a name")
         # Cut first: long names, kept in the memo and joined again and again, would fill the memory.
         module, name = module[:_LONGEST_PART], name[:_LONGEST_PART]
-        self._stack.append(GLOBALS.get(f"{module}.{name}") or self._placeholder(module, name))
+        self.stack.append(GLOBALS.get(f"{module}.{name}") or self._placeholder(module, name))
 
     def _placeholder(self, module: str, name: str) -> Global:
         found = self._placeholders.get((module, name)) or placeholder(module, name)
@@ -119,7 +112,7 @@ class PickleMachine:
 
     def set_items(self, pairs: list[object]) -> None:
         """Put keys and values, in turn, into the mapping on top of the stack."""
-        target = self._stack[-1]
+        target = self.stack[-1]
         if isinstance(target, Opaque | Namespace):
             return
         if not isinstance(target, dict) or len(pairs) % 2:
@@ -133,7 +126,7 @@ class PickleMachine:
 
     def extend(self, values: list[object]) -> None:
         """Append to the list on top of the stack."""
-        target = self._stack[-1]
+        target = self.stack[-1]
         if isinstance(target, list):
             cast("list[object]", target).extend(values)
         elif not isinstance(target, Opaque | Namespace):
@@ -141,7 +134,7 @@ class PickleMachine:
 
     def add_state(self) -> None:
         """Drop the attributes of an object, unless it is nothing else."""
-        state, target = self._stack.pop(), self._stack[-1]
+        state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, Namespace):
             if isinstance(state, dict):
                 target.attributes = cast("dict[object, object]", state)
@@ -150,16 +143,18 @@ class PickleMachine:
 
     def push_storage(self) -> None:
         """Replace a persistent identifier by the storage that it names."""
-        self._stack.append(storage_of(self._stack.pop()))
+        self.stack.append(storage_of(self.stack.pop()))
 
     def call(self) -> None:
         """Replace a global and its arguments by what they would build."""
-        arguments, function = self._stack.pop(), self._stack.pop()
+        arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Global):
             raise Broken("a call of what cannot be called")
-        self._stack.append(build(function, arguments))
+        self.stack.append(build(function, arguments))
 
 
 def _is_key(value: object) -> bool:
     # Deeply shared tuples take years to hash, and large integers can be chosen so that all hashes collide.
-    return isinstance(value, str | bytes | None) or (isinstance(value, int) and -(1 << 31) <= value < 1 << 31)
+    if isinstance(value, str):
+        return True
+    return isinstance(value, bytes | None) or (isinstance(value, int) and -(1 << 31) <= value < 1 << 31)

@@ -17,6 +17,7 @@ from converters.formats._pickle_values import Broken, Opaque
 # A tensor takes about 40; the largest network here has 2,000, thrice that with moving averages and slots.
 _MOST_INSTRUCTIONS = 1_000_000
 _STOP = ord(".")
+_SIGNED = struct.Struct("<i")
 
 
 def load_state(data: bytes, *, where: str) -> object:
@@ -31,10 +32,10 @@ def load_state(data: bytes, *, where: str) -> object:
         for _ in range(_MOST_INSTRUCTIONS):
             code = data[machine.position]
             machine.position += 1
-            if code == _STOP:
-                return machine.pop()
-            instruction = _INSTRUCTIONS.get(code)
+            instruction = _INSTRUCTIONS[code]
             if instruction is None:
+                if code == _STOP:
+                    return machine.stack.pop()
                 raise UnsupportedFile(
                     f"{where}: the pickle instruction {bytes([code])!r} is not allowed in a state dict; nothing was "
                     f"executed. {RESAVE}"
@@ -55,38 +56,43 @@ def _protocol(machine: PickleMachine) -> None:
 
 def _float(machine: PickleMachine) -> None:
     (value,) = struct.unpack(">d", machine.take(8))
-    machine.push(value)
+    machine.stack.append(value)
 
 
 def _stack_global(machine: PickleMachine) -> None:
-    name, module = machine.pop(), machine.pop()
+    name, module = machine.stack.pop(), machine.stack.pop()
     machine.push_global(module, name)
 
 
 def _set_item(machine: PickleMachine) -> None:
-    value, key = machine.pop(), machine.pop()
+    value, key = machine.stack.pop(), machine.stack.pop()
     machine.set_items([key, value])
+
+
+def _tuple_of(machine: PickleMachine) -> None:
+    values = tuple(machine.pop_group())
+    machine.stack.append(values)
 
 
 def _set_of(machine: PickleMachine) -> None:
     machine.pop_group()
-    machine.push(Opaque("frozenset"))
+    machine.stack.append(Opaque("frozenset"))
 
 
 def _text(width: int) -> Callable[[PickleMachine], None]:
-    return lambda machine: machine.push(machine.take(machine.take_int(width)).decode())
+    return lambda machine: machine.stack.append(machine.take_counted(width).decode())
 
 
 def _bytes(width: int) -> Callable[[PickleMachine], None]:
-    return lambda machine: machine.push(machine.take(machine.take_int(width)))
+    return lambda machine: machine.stack.append(machine.take_counted(width))
 
 
 def _unsigned(width: int) -> Callable[[PickleMachine], None]:
-    return lambda machine: machine.push(machine.take_int(width))
+    return lambda machine: machine.stack.append(machine.take_int(width))
 
 
 def _constant(value: object) -> Callable[[PickleMachine], None]:
-    return lambda machine: machine.push(value)
+    return lambda machine: machine.stack.append(value)
 
 
 def _tuple(count: int) -> Callable[[PickleMachine], None]:
@@ -94,27 +100,30 @@ def _tuple(count: int) -> Callable[[PickleMachine], None]:
 
 
 def _put(width: int) -> Callable[[PickleMachine], None]:
-    return lambda machine: machine.remember(machine.take_int(width))
+    def keep(machine: PickleMachine) -> None:
+        machine.memo[machine.take_int(width)] = machine.stack[-1]
+
+    return keep
 
 
 def _get(width: int) -> Callable[[PickleMachine], None]:
-    return lambda machine: machine.recall(machine.take_int(width))
+    return lambda machine: machine.stack.append(machine.memo[machine.take_int(width)])
 
 
 _NAMED: Mapping[bytes, Callable[[PickleMachine], object]] = {
     b"\x80": _protocol,
     b"\x95": lambda machine: machine.take_int(8),  # FRAME: how far to read ahead; all is in memory
     b"(": PickleMachine.mark,
-    b"0": lambda machine: machine.pop(),
+    b"0": lambda machine: machine.stack.pop(),
     b"1": lambda machine: machine.pop_group(),
-    b"2": lambda machine: machine.push(machine.top()),
+    b"2": lambda machine: machine.stack.append(machine.stack[-1]),
     b"N": _constant(None),
     b"\x88": _constant(True),
     b"\x89": _constant(False),
-    b"J": lambda machine: machine.push(int.from_bytes(machine.take(4), "little", signed=True)),
+    b"J": lambda machine: machine.stack.append(*_SIGNED.unpack(machine.take(4))),
     b"K": _unsigned(1),
     b"M": _unsigned(2),
-    b"\x8a": lambda machine: machine.push(int.from_bytes(machine.take(machine.take_int(1)), "little", signed=True)),
+    b"\x8a": lambda machine: machine.stack.append(int.from_bytes(machine.take_counted(1), "little", signed=True)),
     b"G": _float,
     b"\x8c": _text(1),
     b"X": _text(4),
@@ -129,12 +138,12 @@ _NAMED: Mapping[bytes, Callable[[PickleMachine], object]] = {
     b"\x85": _tuple(1),
     b"\x86": _tuple(2),
     b"\x87": _tuple(3),
-    b"t": lambda machine: machine.push(tuple(machine.pop_group())),
-    b"]": lambda machine: machine.push([]),
-    b"}": lambda machine: machine.push({}),
+    b"t": _tuple_of,
+    b"]": lambda machine: machine.stack.append([]),
+    b"}": lambda machine: machine.stack.append({}),
     b"\x8f": _constant(Opaque("set")),
     b"\x91": _set_of,
-    b"a": lambda machine: machine.extend([machine.pop()]),
+    b"a": lambda machine: machine.extend([machine.stack.pop()]),
     b"e": lambda machine: machine.extend(machine.pop_group()),
     b"\x90": lambda machine: machine.extend(machine.pop_group()),
     b"s": _set_item,
@@ -151,4 +160,4 @@ _NAMED: Mapping[bytes, Callable[[PickleMachine], object]] = {
     b"h": _get(1),
     b"j": _get(4),
 }
-_INSTRUCTIONS = {code[0]: instruction for code, instruction in _NAMED.items()}
+_INSTRUCTIONS = [_NAMED.get(bytes([code])) for code in range(256)]

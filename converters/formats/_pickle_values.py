@@ -13,6 +13,7 @@ from converters.formats._pickle_globals import Global, Kind
 from converters.formats._torch_types import Storage, TensorView
 
 _MOST_ITEMS = 100
+_MOST_COUNTED = 1 << 62
 
 
 class Broken(Exception):
@@ -38,7 +39,7 @@ class Namespace:
 def items(value: object) -> list[object]:
     """The items of a short list or tuple: arguments, or lengths of a shape."""
     # A long one, kept in the memo and used by every instruction, would take hours.
-    if isinstance(value, list | tuple) and len(values := cast("list[object]", value)) <= _MOST_ITEMS:
+    if isinstance(value, (list, tuple)) and len(values := cast("list[object]", value)) <= _MOST_ITEMS:
         return list(values)
     raise Broken("a list or tuple is missing or too long")
 
@@ -58,14 +59,14 @@ def build(function: Global, given: object) -> object:
     if function.kind is Kind.OTHER:
         return Opaque(function.name)
     arguments = items(given)
+    if function.kind is Kind.TENSOR and len(arguments) >= 4 and isinstance(arguments[0], Storage):
+        return _tensor(arguments, arguments[0], arguments[0].dtype)
     if function.kind in (Kind.MAPPING, Kind.NAMESPACE) and not arguments:
         return {} if function.kind is Kind.MAPPING else Namespace(function.name, {})
     if function.kind is Kind.SIZE and len(arguments) == 1:
         return tuple(items(arguments[0]))
     if function.kind is Kind.PARAMETER and arguments and isinstance(arguments[0], TensorView):
         return arguments[0]
-    if function.kind is Kind.TENSOR and len(arguments) >= 4 and isinstance(arguments[0], Storage):
-        return _tensor(arguments, arguments[0], arguments[0].dtype)
     if function.kind is Kind.TENSOR_WITH_DTYPE and len(arguments) >= 7 and isinstance(arguments[0], Storage):
         dtype = arguments[6]
         if isinstance(dtype, Global) and dtype.kind is Kind.DTYPE:
@@ -75,8 +76,7 @@ def build(function: Global, given: object) -> object:
 
 def _tensor(arguments: list[object], storage: Storage, dtype: np.dtype[Any] | None) -> TensorView:
     offset = _count(arguments[1])
-    shape = tuple(_count(length) for length in items(arguments[2]))
-    strides = tuple(_count(stride) for stride in items(arguments[3]))
+    shape, strides = tuple(map(_count, items(arguments[2]))), tuple(map(_count, items(arguments[3])))
     if dtype is None or len(shape) != len(strides):
         raise Broken("a tensor without a dtype, or with more lengths than strides")
     checked_nbytes(shape, dtype, where="a tensor")
@@ -88,6 +88,6 @@ def _tensor(arguments: list[object], storage: Storage, dtype: np.dtype[Any] | No
 
 def _count(value: object) -> int:
     # bool is a subclass of int, and True is no length.
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62:
+    if type(value) is int and 0 <= value < _MOST_COUNTED:
         return value
     raise Broken("an offset, length or stride is no integer from 0 to 2**62")

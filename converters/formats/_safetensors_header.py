@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import ml_dtypes
 import numpy as np
@@ -19,6 +18,10 @@ METADATA = "__metadata__"
 LARGEST_HEADER = 100_000_000
 # The networks of this project need 0.3 MB. A hostile header grows about thirtyfold when it becomes Python objects.
 _LARGEST_READ = 16 << 20
+_FIELDS = frozenset({"dtype", "shape", "data_offsets"})
+_CONTAINERS = frozenset({list, dict})
+_END = 1 << 63
+"""Of lengths and offsets."""
 
 DTYPES: Mapping[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
@@ -41,8 +44,7 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Header:
+class Header(NamedTuple):
     """What a safetensors file holds and where (offsets from the start of the file, in bytes)."""
 
     tensors: Mapping[str, TensorInfo]
@@ -82,7 +84,7 @@ def _parse_json(text: bytes, where: str) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
             raise ValueError("a key is there twice")
-        if not any(isinstance(value, list | dict) for value in found.values()):
+        if _CONTAINERS.isdisjoint(map(type, found.values())):
             # Millions of small objects would fill the memory before anything looked at them.
             texts.append(found)
             if len(texts) > 1:
@@ -111,7 +113,7 @@ def _metadata(found: object, where: str) -> Mapping[str, str]:
 
 
 def _tensor(name: str, entry: object, where: str) -> tuple[TensorInfo, tuple[int, int]]:
-    if not isinstance(entry, dict) or set(cast("dict[str, object]", entry)) != {"dtype", "shape", "data_offsets"}:
+    if not isinstance(entry, dict) or cast("dict[str, object]", entry).keys() != _FIELDS:
         raise FormatError(f"{where}: expected an object of dtype, shape and data_offsets.")
     fields = cast("dict[str, object]", entry)
     shape, span = _integers(fields["shape"], where), _integers(fields["data_offsets"], where)
@@ -128,8 +130,11 @@ def _tensor(name: str, entry: object, where: str) -> tuple[TensorInfo, tuple[int
 def _integers(found: object, where: str) -> tuple[int, ...]:
     if isinstance(found, list):
         values = cast("list[object]", found)
-        # bool is a subclass of int, and `true` is no length.
-        if all(type(value) is int and 0 <= value < 1 << 63 for value in values):
+        for value in values:
+            # bool is a subclass of int, and `true` is no length.
+            if type(value) is not int or not 0 <= value < _END:
+                break
+        else:
             return tuple(cast("list[int]", values))
     raise FormatError(f"{where}: shape and data_offsets must be lists of integers from 0 to 2**63 - 1.")
 

@@ -79,4 +79,4 @@ class TensorView:
         """Items from its first to behind its last one."""
         if 0 in self.shape:
             return 0
-        return 1 + sum((length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True))
+        return 1 + sum([(length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True)])

@@ -15,6 +15,7 @@ from converters.formats._state_dict import find_state_dict
 from converters.formats._torch_types import Storage, TensorView
 from converters.formats._zip import Entry, Method, ZipArchive
 from converters.formats.base import Array, Scratch
+from converters.formats.plain_bytes import PlainBytes
 
 _PICKLE = "data.pkl"
 _LARGEST_PICKLE = 64 << 20
@@ -114,6 +115,13 @@ class TorchArchive:
         )
         np.copyto(plain.view(found.dtype).reshape(found.shape), strided)
         return view(plain, found.dtype, found.shape)
+
+    def plain(self, name: str) -> PlainBytes | None:
+        """The bytes of the array; None where they are a part of a storage, scattered or byte-swapped."""
+        found, entry = self.views[name], self._entries[name]
+        if self._swapped or not found.contiguous or found.span * found.dtype.itemsize != entry.size:
+            return None
+        return self._zip.plain(entry) if self._checksummed else PlainBytes(self._file, offset=entry.offset)
 
     def _verify(self, entry: Entry) -> None:
         if self._checksummed and entry.name not in self._verified:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.aside import WORTH_IT
 from converters.errors import FormatError, UnsupportedFile
+from converters.formats._crc32 import crc32
 from converters.formats._input import InputFile
 from converters.formats._zip_directory import Record, read_directory
 from converters.formats._zip_records import LOCAL, LOCAL_SIGNATURE
+from converters.formats.plain_bytes import PART, PlainBytes
 
 _CHUNK = 1 << 20
 # Float weights hardly compress at all; only bombs and large all-zero arrays go beyond this.
@@ -37,9 +36,14 @@ class Method(IntEnum):
     DEFLATED = 8
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """An entry of a zip archive: `stored` bytes from `offset` in the file hold `size` bytes of content."""
+_METHODS = {int(method): method for method in Method}
+
+
+class Entry(NamedTuple):
+    """An entry of a zip archive: `stored` bytes from `offset` in the file hold `size` bytes of content.
+
+    A file has thousands.
+    """
 
     name: str
     method: Method
@@ -49,15 +53,21 @@ class Entry:
     offset: int
 
 
-class _Crc32:
-    """The CRC-32 of parts that come one after the other."""
+class EntryChecksum:
+    """The CRC-32 of an entry, of parts that come one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, archive: ZipArchive, entry: Entry) -> None:
+        self._archive = archive
+        self._entry = entry
         self.value = 0
 
     def add(self, part: NDArray[np.uint8]) -> None:
         """Take the next part into account."""
-        self.value = zlib.crc32(part.data, self.value)
+        self.value = crc32(part.data, self.value)
+
+    def check(self) -> None:
+        """Raise `FormatError` unless it is the one in the archive."""
+        self._archive.compare(self._entry, self.value)
 
 
 class ZipArchive:
@@ -78,29 +88,38 @@ class ZipArchive:
             )
 
     def _entry(self, record: Record) -> Entry:
-        where = f"{self.file.path}: {record.name!r}"
+        method = _METHODS.get(record.method)
         if record.flags & _ENCRYPTED:
-            raise UnsupportedFile(f"{where} is encrypted; decrypt it first.")
-        if record.method not in (Method.STORED, Method.DEFLATED):
-            raise UnsupportedFile(f"{where} is compressed by method {record.method}; only deflate is read.")
-        if record.method == Method.STORED and record.stored != record.size:
-            raise FormatError(f"{where} is stored plainly, but with two sizes: {record.stored} and {record.size}.")
+            raise UnsupportedFile(f"{self._where(record)} is encrypted; decrypt it first.")
+        if method is None:
+            raise UnsupportedFile(
+                f"{self._where(record)} is compressed by method {record.method}; only deflate is read."
+            )
+        if method is Method.STORED and record.stored != record.size:
+            raise FormatError(
+                f"{self._where(record)} is stored plainly, but with two sizes: {record.stored} and {record.size}."
+            )
         return Entry(
             name=record.name,
-            method=Method(record.method),
+            method=method,
             crc32=record.crc32,
             stored=record.stored,
             size=record.size,
-            offset=self._content_offset(record, where),
+            offset=self._content_offset(record),
         )
 
-    def _content_offset(self, record: Record, where: str) -> int:
+    def _where(self, record: Record) -> str:
+        return f"{self.file.path}: {record.name!r}"
+
+    def _content_offset(self, record: Record) -> int:
         header = self.file.bytes_at(record.offset, LOCAL.size + len(record.raw_name))
         signature, _, flags, method, _, _, _, _, _, name_length, extra_length = LOCAL.unpack_from(header)
-        same_kind = (flags & (_ENCRYPTED | _UTF8), method) == (record.flags & (_ENCRYPTED | _UTF8), record.method)
+        same_kind = method == record.method and (flags ^ record.flags) & (_ENCRYPTED | _UTF8) == 0
         same_name = name_length == len(record.raw_name) and header[LOCAL.size :] == record.raw_name
         if signature != LOCAL_SIGNATURE or not same_kind or not same_name:
-            raise FormatError(f"{where}: the entry and the directory of the zip archive contradict each other.")
+            raise FormatError(
+                f"{self._where(record)}: the entry and the directory of the zip archive contradict each other."
+            )
         return record.offset + LOCAL.size + name_length + extra_length
 
     def _check_places(self, records: list[Record], directory_offset: int) -> None:
@@ -135,45 +154,39 @@ class ZipArchive:
 
     def fill(self, entry: Entry, buffer: NDArray[np.uint8]) -> None:
         """Read the whole content into a buffer of exactly its size. Raises `FormatError` if the CRC-32 differs."""
-        if entry.method is Method.STORED and entry.size >= WORTH_IT:
-            self._compare(entry, self._fill_aside(entry, buffer))
-            return
-        if entry.method is Method.STORED:
-            self.file.fill(buffer, offset=entry.offset)
-        else:
+        if entry.method is Method.DEFLATED:
             self._inflate(entry, buffer)
-        self._compare(entry, zlib.crc32(buffer.data))
-
-    def _fill_aside(self, entry: Entry, buffer: NDArray[np.uint8]) -> int:
-        """Read a large entry a part at a time, while another core takes the CRC-32 of the part before; gives that."""
-        crc = _Crc32()
-        try:
-            for start in range(0, entry.size, _CHUNK):
-                part = buffer[start : start + _CHUNK]
-                self.file.fill(part, offset=entry.offset + start)
-                self.file.aside.run(partial(crc.add, part))
-        finally:
-            self.file.aside.wait()
-        return crc.value
+            self.compare(entry, crc32(buffer.data))
+            return
+        checksum = EntryChecksum(self, entry)
+        for start in range(0, entry.size, PART):
+            self._take(buffer[start : start + PART], entry, start, checksum)
+        checksum.check()
 
     def verify(self, entry: Entry) -> None:
         """Compare the CRC-32 of a stored entry without keeping it. Raises `FormatError` if it differs."""
-        crc = _Crc32()
-        now, before = (np.empty(min(_CHUNK, entry.size), dtype=np.uint8) for _ in range(2))
-        try:
-            for start in range(0, entry.size, _CHUNK):
-                part = now[: min(_CHUNK, entry.size - start)]
-                self.file.fill(part, offset=entry.offset + start)
-                self.file.aside.wait()
-                self.file.aside.run(partial(crc.add, part))
-                now, before = before, now
-        finally:
-            self.file.aside.wait()
-        self._compare(entry, crc.value)
+        checksum = EntryChecksum(self, entry)
+        room = np.empty(min(PART, entry.size), dtype=np.uint8)
+        for start in range(0, entry.size, PART):
+            self._take(room[: entry.size - start], entry, start, checksum)
+        checksum.check()
 
-    def _compare(self, entry: Entry, found: int) -> None:
+    def _take(self, part: NDArray[np.uint8], entry: Entry, start: int, checksum: EntryChecksum) -> None:
+        self.file.fill(part, offset=entry.offset + start)
+        checksum.add(part)
+
+    def compare(self, entry: Entry, found: int) -> None:
+        """Raise `FormatError` unless the CRC-32 of an entry is the one that was found."""
         if found != entry.crc32:
             raise self._damaged(entry, f"expected the CRC-32 {entry.crc32:08x}, found {found:08x}")
+
+    def plain(self, entry: Entry, *, before: int = 0) -> PlainBytes | None:
+        """The bytes of a stored entry behind the first `before`; None for a packed one."""
+        if entry.method is not Method.STORED:
+            return None
+        checksum = EntryChecksum(self, entry)
+        checksum.add(np.frombuffer(self.file.bytes_at(entry.offset, before), dtype=np.uint8))
+        return PlainBytes(self.file, offset=entry.offset + before, checksum=checksum)
 
     def _damaged(self, entry: Entry, reason: str) -> FormatError:
         return FormatError(
@@ -184,9 +197,9 @@ class ZipArchive:
         """The content of a packed entry, a part at a time; raises `FormatError` at its end if the CRC-32 differs."""
         crc = 0
         for chunk in self._inflated(entry):
-            crc = zlib.crc32(chunk, crc)
+            crc = crc32(chunk, crc)
             yield chunk
-        self._compare(entry, crc)
+        self.compare(entry, crc)
 
     def _inflate(self, entry: Entry, buffer: NDArray[Any]) -> None:
         done = 0

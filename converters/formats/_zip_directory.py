@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._input import InputFile
@@ -26,9 +27,11 @@ _LARGEST_DIRECTORY = 64 << 20
 _UTF8 = 1 << 11
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """What the directory says about an entry, as it stands there; `offset` is that of the local header."""
+class Record(NamedTuple):
+    """What the directory says about an entry, as it stands there; `offset` is that of the local header.
+
+    A file has thousands.
+    """
 
     name: str
     raw_name: bytes
@@ -40,30 +43,39 @@ class Record:
     offset: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Directory:
+class _Directory(NamedTuple):
+    """Where the directory is, how many records it has, and what it must end at."""
+
     offset: int
     size: int
-    count: int
+    entries: int
     end: int
 
 
 def read_directory(file: InputFile) -> tuple[list[Record], int]:
     """All records in their order, and where the directory starts. Raises `FormatError` or `UnsupportedFile`."""
     directory = _locate(file)
+    return list(_records(file, directory)), directory.offset
+
+
+def names_in(file: InputFile) -> Iterator[str]:
+    """The name of each record, in their order. Raises `FormatError` or `UnsupportedFile`."""
+    return (record.name for record in _records(file, _locate(file)))
+
+
+def _records(file: InputFile, directory: _Directory) -> Iterator[Record]:
     if directory.size > _LARGEST_DIRECTORY:
         raise UnsupportedFile(f"{file.path}: a zip directory of {directory.size} bytes; at most {_LARGEST_DIRECTORY}.")
     if directory.offset + directory.size != directory.end:
         raise _damaged(file, "the directory is not where the end of the archive says")
     data = file.bytes_at(directory.offset, directory.size)
-    records: list[Record] = []
-    position = 0
+    count = position = 0
     while position < len(data):
         record, position = _parse(file, data, position)
-        records.append(record)
-    if len(records) != directory.count:
-        raise _damaged(file, f"expected {directory.count} entries, found {len(records)}")
-    return records, directory.offset
+        count += 1
+        yield record
+    if count != directory.entries:
+        raise _damaged(file, f"expected {directory.entries} entries, found {count}")
 
 
 def _damaged(file: InputFile, reason: str) -> FormatError:
@@ -85,7 +97,7 @@ def _locate(file: InputFile) -> _Directory:
         return large
     if disk or directory_disk or here != count:
         raise UnsupportedFile(f"{file.path}: a zip archive in several parts; join them first.")
-    return _Directory(offset=offset, size=size, count=count, end=start)
+    return _Directory(offset=offset, size=size, entries=count, end=start)
 
 
 def _locate64(file: InputFile, end: int) -> _Directory | None:
@@ -103,20 +115,22 @@ def _locate64(file: InputFile, end: int) -> _Directory | None:
         raise _damaged(file, "the 64-bit end record is missing")
     if disk or directory_disk or here != count:
         raise UnsupportedFile(f"{file.path}: a zip archive in several parts; join them first.")
-    return _Directory(offset=offset, size=size, count=count, end=offset64)
+    return _Directory(offset=offset, size=size, entries=count, end=offset64)
 
 
 def _parse(file: InputFile, data: bytes, position: int) -> tuple[Record, int]:
-    if position + CENTRAL.size > len(data) or not data.startswith(CENTRAL_SIGNATURE, position):
+    name_start = position + CENTRAL.size
+    if name_start > len(data) or not data.startswith(CENTRAL_SIGNATURE, position):
         raise _damaged(file, "an entry of its directory is broken")
     _, _, _, flags, method, _, _, crc32, stored, size, *rest = CENTRAL.unpack_from(data, position)
     name_length, extra_length, comment_length, disk, _, _, offset = rest
-    name_end = position + CENTRAL.size + name_length
+    name_end = name_start + name_length
     extra_end = name_end + extra_length
     if extra_end + comment_length > len(data) or disk not in (0, ALL_ONES_16):
         raise _damaged(file, "an entry of its directory is broken")
-    raw_name = data[position + CENTRAL.size : name_end]
-    size, stored, offset = _wide(file, (size, stored, offset), data[name_end:extra_end])
+    raw_name = data[name_start:name_end]
+    if ALL_ONES_32 in (size, stored, offset):
+        size, stored, offset = _wide(file, (size, stored, offset), data[name_end:extra_end])
     record = Record(
         name=_decoded(file, raw_name, flags),
         raw_name=raw_name,
@@ -132,7 +146,8 @@ def _parse(file: InputFile, data: bytes, position: int) -> tuple[Record, int]:
 
 def _decoded(file: InputFile, raw_name: bytes, flags: int) -> str:
     try:
-        name = raw_name.decode("utf-8" if flags & _UTF8 else "cp437")
+        # Code page 437 has those of ASCII where they are, and is much slower to decode.
+        name = raw_name.decode("utf-8" if flags & _UTF8 or raw_name.isascii() else "cp437")
     except UnicodeDecodeError as error:
         raise _damaged(file, f"the name {raw_name[:40]!r} is no UTF-8") from error
     if not name or "\0" in name:
@@ -142,8 +157,6 @@ def _decoded(file: InputFile, raw_name: bytes, flags: int) -> str:
 
 def _wide(file: InputFile, values: tuple[int, int, int], extra: bytes) -> tuple[int, int, int]:
     """Replace the values that are all ones by those of the 64-bit extra field."""
-    if ALL_ONES_32 not in values:
-        return values
     field = _extra64(extra)
     found: list[int] = []
     for value in values:

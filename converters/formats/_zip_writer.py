@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 from numpy.typing import NDArray
 
 from converters.errors import OutputError
+from converters.formats._crc32 import crc32
 from converters.formats._zip_records import (
     ALL_ONES_16,
     ALL_ONES_32,
@@ -48,9 +48,9 @@ class ZipWriter:
         """Append an entry whose content is `head`, then `data`; gives the offset of the content."""
         raw_name = self._encoded(name)
         size = len(head) + (0 if data is None else data.nbytes)
-        crc = zlib.crc32(head)
+        crc = crc32(head)
         if data is not None:
-            crc = zlib.crc32(data.reshape(-1).view("u1").data, crc)
+            crc = crc32(data.reshape(-1).view("u1").data, crc)
         flags = 0 if name.isascii() else _UTF8
         offset = self._staged.position
         extra, field = b"", size

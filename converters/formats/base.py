@@ -11,23 +11,24 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from converters.errors import FormatError, UnreadableFile, UnsupportedFile
 
+if TYPE_CHECKING:
+    from converters.formats.plain_bytes import PlainBytes
+
 Array = NDArray[Any]
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, kw_only=True)
-class TensorInfo:
+class TensorInfo(NamedTuple):
     """Name, shape and dtype of an array (bfloat16 as the dtype of ml_dtypes)."""
 
     name: str
@@ -40,8 +41,7 @@ class TensorInfo:
         return prod(self.shape) * self.dtype.itemsize
 
 
-@dataclass(frozen=True, kw_only=True)
-class Location:
+class Location(NamedTuple):
     """Where a file holds the plain bytes of an array: little-endian, C order, nothing between."""
 
     path: Path
@@ -114,6 +114,14 @@ class Reader(AbstractContextManager["Reader"], ABC):
         Raises `KeyError` for an unknown name and `FormatError` when the data does not match its checksum.
         """
 
+    def plain(self, name: str) -> PlainBytes | None:
+        """The bytes of the array, to be read by any thread beside `read`; None where only `read` can give them.
+
+        Raises `KeyError` for an unknown name.
+        """
+        del name
+        return None
+
     @abstractmethod
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are, None where they are compressed, partitioned or byte-swapped."""
@@ -147,6 +155,20 @@ class Writer(AbstractContextManager["Writer"], ABC):
     @abstractmethod
     def write(self, array: Array) -> Location:
         """Write the next array and read its bytes back; says where they are. Raises `OutputError` if they differ."""
+
+    def reserve(self) -> Location | None:
+        """The place of the next array, for `write_at`; None where the array must be given to `write`.
+
+        Where there is a place, the array counts as written.
+        """
+        return None
+
+    def write_at(self, place: Location, start: int, data: Array) -> None:
+        """Write a part of a reserved array, `start` bytes behind its beginning, and read it back.
+
+        Any thread may write a part while others write others. Raises `OutputError` if other bytes are read back.
+        """
+        raise NotImplementedError(f"{type(self).__name__} reserves no place.")
 
     @abstractmethod
     def finish(self) -> Reader:

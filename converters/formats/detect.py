@@ -7,14 +7,13 @@ from pathlib import Path
 
 from converters.errors import FormatError, UnreadableFile, UnsupportedFile
 from converters.formats import _signatures, _zip_records
-from converters.formats._hub_files import TORCH_WEIGHTS, is_hub_folder
 from converters.formats._input import InputFile
 from converters.formats._shard_index import INDEX_SUFFIXES
 
 _HEAD = 512
 _TABLE_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
-_DATA_FILE = re.compile(r"\.data-\d{5}-of-\d{5}$")
-_SHARD = re.compile(r"-\d{5}-of-(?!00001)\d{5}(\.safetensors|\.bin)$")
+_DATA_FILE = r"\.data-\d{5}-of-\d{5}$"
+_SHARD = r"-\d{5}-of-(?!00001)\d{5}(\.safetensors|\.bin)$"
 GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
 """What is beside the variables of a SavedModel."""
 _TAR = (b"ustar\0", b"ustar ")
@@ -27,7 +26,7 @@ _FOREIGN = (
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive. Unpack it first"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd. Unpack it first"),
 )
-_WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|\?xml|head|body)", re.IGNORECASE)
+_WEB_PAGE = rb"\s*<(!doctype html|html|\?xml|head|body)"
 
 
 def detect_format(path: Path) -> str:
@@ -59,6 +58,8 @@ def index_of(prefix: Path) -> Path:
 def _detect_folder(path: Path) -> str:
     if any((path / name).exists() for name in GRAPH_FILES):
         return "saved-model"
+    from converters.formats._hub_files import TORCH_WEIGHTS, is_hub_folder  # noqa: PLC0415 - for folders only
+
     names = sorted(entry.name for entry in path.iterdir())
     if "checkpoint" in names or any(name.endswith(".index") for name in names):
         return "tensor-bundle"
@@ -93,7 +94,7 @@ def _detect_file(file: InputFile) -> str:
     for magic, what in _FOREIGN:
         if head.startswith(magic):
             raise UnsupportedFile(f"{file.path} is {what}.")
-    if _WEB_PAGE.match(head):
+    if re.match(_WEB_PAGE, head, re.IGNORECASE):
         raise FormatError(f"{file.path} is a web page, not a checkpoint: the download went wrong. Fetch it again.")
     raise FormatError(
         f"{file.path} has an unknown format: it starts with {head[:16]!r}. Expected a TensorFlow checkpoint (prefix, "
@@ -109,7 +110,7 @@ def _is_safetensors(head: bytes) -> bool:
 
 def _check_whole(path: Path) -> None:
     """Raise `UnsupportedFile` for one of several files that hold a checkpoint together."""
-    match = _SHARD.search(path.name)
+    match = re.search(_SHARD, path.name)
     if match is not None and any(path.parent.glob(f"*{match[1]}.index.json")):
         name = "pth" if match[1] == ".bin" else "safetensors"
         raise UnsupportedFile(
@@ -123,7 +124,7 @@ def _is_bundle(file: InputFile, head: bytes) -> bool:
         return True
     if file.size >= 8 and file.bytes_at(file.size - 8, 8) == _TABLE_MAGIC:
         return True
-    return _DATA_FILE.search(file.path.name) is not None or file.path.name.endswith(".index")
+    return re.search(_DATA_FILE, file.path.name) is not None or file.path.name.endswith(".index")
 
 
 def _detect_hdf5(file: InputFile) -> str:
@@ -133,14 +134,16 @@ def _detect_hdf5(file: InputFile) -> str:
 
 
 def _detect_zip(file: InputFile) -> str:
-    from converters.formats._zip_directory import read_directory  # noqa: PLC0415 - for files of this kind only
+    from converters.formats._zip_directory import names_in  # noqa: PLC0415 - for files of this kind only
 
     # The reader of the format checks the entries themselves.
-    names = dict.fromkeys(record.name for record in read_directory(file)[0]).keys()
-    if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
-        _check_whole(file.path)
-        return "pth"
-    if {"config.json", "model.weights.h5"} <= names:
+    names: list[str] = []
+    for name in names_in(file):
+        if name == "data.pkl" or name.endswith("/data.pkl"):
+            _check_whole(file.path)
+            return "pth"
+        names.append(name)
+    if {"config.json", "model.weights.h5"} <= set(names):
         return "keras"
     if any(name.rsplit("/", 1)[-1] in GRAPH_FILES for name in names):
         return "saved-model"
@@ -148,7 +151,7 @@ def _detect_zip(file: InputFile) -> str:
         return "npz"
     if any(name.endswith(".index") for name in names):
         return "tensor-bundle"
-    shown = ", ".join(list(names)[:8])
+    shown = ", ".join(list(dict.fromkeys(names))[:8])
     raise UnsupportedFile(
         f"{file.path} is a zip archive, but of no checkpoint that is read here; it holds: {shown or '-'}."
     )

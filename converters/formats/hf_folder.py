@@ -18,6 +18,7 @@ from converters.formats._hub_files import WEIGHTS, find_weights
 from converters.formats._input import InputFile
 from converters.formats._shard_index import INDEX_SUFFIXES, parse_index
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
+from converters.formats.plain_bytes import PlainBytes
 from converters.formats.pth import PthReader
 from converters.formats.safetensors import SafetensorsReader, SafetensorsWriter
 from converters.staging import StagedFile, disk_errors
@@ -95,6 +96,10 @@ class HfFolderReader(Reader):
         """The array; it is valid until the next `read` or `close`."""
         return self._home[name].read(name)
 
+    def plain(self, name: str) -> PlainBytes | None:
+        """The bytes of the array."""
+        return self._home[name].plain(name)
+
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are."""
         return self._home[name].location(name)
@@ -146,6 +151,14 @@ class HfFolderWriter(Writer):
     def write(self, array: Array) -> Location:
         """Write the next array at its place and read its bytes back."""
         return self._weights.write(array)
+
+    def reserve(self) -> Location:
+        """The place of the next array."""
+        return self._weights.reserve()
+
+    def write_at(self, place: Location, start: int, data: Array) -> None:
+        """Write a part of a reserved array and read it back."""
+        self._weights.write_at(place, start, data)
 
     def finish(self) -> SafetensorsReader:
         """Open the weights, still without their final name."""

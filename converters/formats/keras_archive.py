@@ -17,6 +17,7 @@ from converters.formats._temporary import TemporaryData
 from converters.formats._zip import Entry, Method, ZipArchive
 from converters.formats.base import Array, Location
 from converters.formats.keras_weights import KerasWeightsReader
+from converters.formats.plain_bytes import PlainBytes
 from converters.keras_config import layer_names
 
 SPEC_ENTRY = "effnet.json"
@@ -78,10 +79,18 @@ class KerasArchiveReader(KerasWeightsReader):
 
     def read(self, name: str) -> Array:
         """The array; it is valid until the next `read` or `close`."""
+        self._verify()
+        return super().read(name)
+
+    def plain(self, name: str) -> PlainBytes | None:
+        """The bytes of the array; None where they are big-endian or there are none."""
+        self._verify()
+        return super().plain(name)
+
+    def _verify(self) -> None:
         if self._unverified:
             self._archive.verify(self._entry)
             self._unverified = False
-        return super().read(name)
 
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are; None as well where the weights are packed."""

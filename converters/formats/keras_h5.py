@@ -19,7 +19,7 @@ from converters.formats._arrays import Expected
 from converters.formats._hdf5.attributes import Attributes
 from converters.formats._hdf5.errors import damaged, reading
 from converters.formats._hdf5.group import members
-from converters.formats._hdf5.header import messages
+from converters.formats._hdf5.header import read_header
 from converters.formats._hdf5.output import BFLOAT16, AttributeValue, Hdf5Output, Structure, names_attribute
 from converters.formats._hdf5.reader import Hdf5Reader
 from converters.formats._hdf5.stored import NotNumeric, Stored, describe
@@ -73,10 +73,11 @@ def lists_layers(file: InputFile) -> bool:
     window, where = Window(file, size=file.size), str(file.path)
     attributes = Attributes(window, where=where)
     with reading(where):
-        root = tuple(messages(window, root_address(window, where=where)))
+        root = read_header(window, root_address(window, where=where))
+        if attributes.names(root, _LAYERS) is not None:
+            return True
         model = dict(members(window, root, where=where)).get(_MODEL)
-        groups = [root] if model is None else [root, tuple(messages(window, model))]
-    return any(attributes.names(group, _LAYERS) is not None for group in groups)
+        return model is not None and attributes.names(read_header(window, model), _LAYERS) is not None
 
 
 def _listed(tree: Tree, root: str, attributes: Attributes, *, where: str) -> dict[str, str]:
@@ -148,6 +149,14 @@ class KerasH5Writer(Writer):
     def write(self, array: Array) -> Location:
         """Write the next array and read its bytes back."""
         return self._output.write(array)
+
+    def reserve(self) -> Location:
+        """The place of the next array."""
+        return self._output.reserve()
+
+    def write_at(self, place: Location, start: int, data: Array) -> None:
+        """Write a part of a reserved array and read it back."""
+        self._output.write_at(place, start, data)
 
     def finish(self) -> KerasH5Reader:
         """Open the result, still without its final name."""

@@ -33,7 +33,7 @@ class KerasWeightsReader(Hdf5Reader):
         where = str(self.path)
         tree = walk(self.window, where=where)
         attributes = Attributes(self.window, where=where)
-        found = find_variables(tree, attributes, size=self.window.size, where=where, configured=self.configured_names())
+        found = find_variables(tree, attributes, size=self.window.size, where=where, configured=self.configured_names)
         if not found.stored:
             raise FormatError(f"{where} is an HDF5 file, but none of Keras: expected `layer_names` or groups `vars`.")
         self.stored, self.skipped, self.notes = found.stored, found.skipped, found.notes
@@ -80,6 +80,14 @@ class KerasWeightsWriter(Writer):
     def write(self, array: Array) -> Location:
         """Write the next array and read its bytes back."""
         return self._output.write(array)
+
+    def reserve(self) -> Location:
+        """The place of the next array."""
+        return self._output.reserve()
+
+    def write_at(self, place: Location, start: int, data: Array) -> None:
+        """Write a part of a reserved array and read it back."""
+        self._output.write_at(place, start, data)
 
     def finish(self) -> KerasWeightsReader:
         """Open the result, still without its final name."""

@@ -16,10 +16,11 @@ from converters.errors import FormatError, OutputError, some_of
 from converters.formats._arrays import Expected, view
 from converters.formats._input import InputFile
 from converters.formats._metadata import METADATA_NAME, metadata_bytes, read_metadata
-from converters.formats._npy import START, NotNumeric, NpyHeader, npy_header, parse_npy_header
+from converters.formats._npy import START, USUAL_START, NotNumeric, NpyHeader, header_end, npy_header, parse_npy_header
 from converters.formats._zip import Entry, Method, ZipArchive
 from converters.formats._zip_writer import ZipWriter
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
+from converters.formats.plain_bytes import PlainBytes
 from converters.staging import StagedFile
 
 _SUFFIX = ".npy"
@@ -61,7 +62,10 @@ class NpzReader(Reader):
 
     def _open(self, name: str, entry: Entry) -> TensorInfo:
         where = f"{self.path}: {name!r}"
-        header = parse_npy_header(self._archive.start(entry, START), where)
+        start = self._archive.start(entry, USUAL_START)
+        if len(start) == USUAL_START and header_end(start) > USUAL_START:
+            start = self._archive.start(entry, START)
+        header = parse_npy_header(start, where)
         info = TensorInfo(name=name, shape=header.shape, dtype=header.dtype)
         if header.length + info.nbytes != entry.size:
             raise FormatError(
@@ -86,6 +90,11 @@ class NpzReader(Reader):
         # (last axis, ..., first axis) in C order -> (first axis, ..., last axis)
         np.copyto(ordered.view(info.dtype).reshape(info.shape), data.view(info.dtype).reshape(info.shape[::-1]).T)
         return view(ordered, info.dtype, info.shape)
+
+    def plain(self, name: str) -> PlainBytes | None:
+        """The bytes of the array; None where they are compressed, byte-swapped or in Fortran order."""
+        entry, header = self._arrays[name]
+        return None if header.swapped or header.fortran_order else self._archive.plain(entry, before=header.length)
 
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are; None where they are compressed, byte-swapped or in Fortran order."""

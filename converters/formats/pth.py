@@ -21,6 +21,7 @@ from converters.formats._torch_zip import TorchArchive
 from converters.formats._zip_records import LOCAL_SIGNATURE
 from converters.formats._zip_writer import ZipWriter
 from converters.formats.base import Array, Location, Reader, TensorInfo, Writer
+from converters.formats.plain_bytes import PlainBytes
 from converters.staging import StagedFile
 
 _ROOT = "archive/"
@@ -82,6 +83,10 @@ class PthReader(Reader):
         array = as_array(self._legacy[name], where=f"{self.path}: {name!r}")
         array.flags.writeable = False
         return array
+
+    def plain(self, name: str) -> PlainBytes | None:
+        """The bytes of the array; None where they are scattered, byte-swapped or in an older file."""
+        return None if self._archive is None else self._archive.plain(name)
 
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are; None where they are scattered, byte-swapped or in an older file."""

@@ -18,6 +18,7 @@ from converters.formats._hub_files import WEIGHTS
 from converters.formats._input import InputFile
 from converters.formats._safetensors_header import DTYPES, METADATA, parse_header
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
+from converters.formats.plain_bytes import PlainBytes
 from converters.staging import StagedFile
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -55,6 +56,10 @@ class SafetensorsReader(Reader):
         self._file.fill(buffer, offset=self._offsets[name])
         return view(buffer, info.dtype, info.shape)
 
+    def plain(self, name: str) -> PlainBytes:
+        """The bytes of the array."""
+        return PlainBytes(self._file, offset=self._offsets[name])
+
     def location(self, name: str) -> Location:
         """Where the plain bytes of the array are."""
         return Location(path=self.path, offset=self._offsets[name])
@@ -77,15 +82,15 @@ class SafetensorsWriter(Writer):
         self, path: Path, tensors: Sequence[TensorInfo], metadata: Mapping[str, str], *, overwrite: bool, sync: bool
     ) -> None:
         self._expected = Expected(tensors, path)
-        starts, end = _layout(tensors, path)
-        header = _header(tensors, starts, metadata)
+        spans, end = _layout(tensors, path)
+        header = _header(tensors, spans, metadata)
         self._staged = StagedFile(path, overwrite=overwrite, sync=sync)
         try:
             self._staged.write(header)
         except BaseException:
             self._staged.close()
             raise
-        self._starts = [len(header) + start for start in starts]
+        self._starts = [len(header) + start for start, _ in spans]
         self._staged.position = len(header) + end
 
     def write(self, array: Array) -> Location:
@@ -93,6 +98,14 @@ class SafetensorsWriter(Writer):
         index, _, plain = self._expected.take(array)
         self._staged.overwrite_at(self._starts[index], plain)
         return Location(path=self._staged.path, offset=self._starts[index])
+
+    def reserve(self) -> Location:
+        """The place of the next array."""
+        return Location(path=self._staged.path, offset=self._starts[self._expected.skip()])
+
+    def write_at(self, place: Location, start: int, data: Array) -> None:
+        """Write a part of a reserved array and read it back."""
+        self._staged.overwrite_at(place.offset + start, data)
 
     def finish(self) -> SafetensorsReader:
         """Open the result, still without its final name."""
@@ -110,9 +123,9 @@ class SafetensorsWriter(Writer):
         self._staged.close()
 
 
-def _layout(tensors: Sequence[TensorInfo], path: Path) -> tuple[list[int], int]:
-    """Where the data of each array starts, counted from the end of the header, and where the last one ends."""
-    starts = [0] * len(tensors)
+def _layout(tensors: Sequence[TensorInfo], path: Path) -> tuple[list[tuple[int, int]], int]:
+    """Where the data of each array starts and ends, counted from the end of the header, and where the last one ends."""
+    spans = [(0, 0)] * len(tensors)
     position = 0
     for index in sorted(range(len(tensors)), key=lambda index: -tensors[index].dtype.itemsize):
         info = tensors[index]
@@ -121,19 +134,18 @@ def _layout(tensors: Sequence[TensorInfo], path: Path) -> tuple[list[int], int]:
                 f"{path}: safetensors cannot hold {info.dtype} ({info.name}); it knows {', '.join(DTYPES)}. "
                 "Choose another --dtype or another format."
             )
-        starts[index] = position
-        position += checked_nbytes(info.shape, info.dtype, where=info.name)
-    return starts, position
+        start, position = position, position + checked_nbytes(info.shape, info.dtype, where=info.name)
+        spans[index] = (start, position)
+    return spans, position
 
 
-def _header(tensors: Sequence[TensorInfo], starts: Sequence[int], metadata: Mapping[str, str]) -> bytes:
+def _header(tensors: Sequence[TensorInfo], spans: Sequence[tuple[int, int]], metadata: Mapping[str, str]) -> bytes:
     """Length and JSON, padded with spaces so that the data starts at a multiple of 8 bytes."""
     entries: dict[str, object] = {METADATA: dict(metadata)} if metadata else {}
-    for info, start in zip(tensors, starts, strict=True):
+    for info, span in zip(tensors, spans, strict=True):
         if info.name == METADATA:
             raise OutputError(f"safetensors cannot hold an array of the name {METADATA!r}.")
-        name = _NAMES[little_endian(info.dtype)]
-        entries[info.name] = {"dtype": name, "shape": info.shape, "data_offsets": (start, start + info.nbytes)}
+        entries[info.name] = {"dtype": _NAMES[little_endian(info.dtype)], "shape": info.shape, "data_offsets": span}
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text

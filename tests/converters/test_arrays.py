@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from converters.arrays import cast, compose, inverse, is_finite, permuted
+from converters.arrays import cast, compose, inverse, is_finite, permuted, permuted_parts
 from converters.formats.base import Scratch
 
 SHAPES = [(1, 1, 700, 300), (3, 3, 40, 520), (5, 5, 600, 1), (1, 1, 1, 1), (300, 700), (7,), (0, 3)]
@@ -17,6 +17,14 @@ def test_permuting_is_numpy_s_transpose(shape: tuple[int, ...]) -> None:
         found = permuted(array, axes, scratch=Scratch())
         assert found.flags.c_contiguous
         assert np.array_equal(found, array.transpose(axes))
+        parts = [part.tobytes() for part in permuted_parts(array, axes, scratch=Scratch())]
+        assert b"".join(parts) == found.tobytes()
+
+
+def test_a_large_array_is_permuted_in_parts() -> None:
+    array = np.zeros((300, 700), np.float32)
+    assert [part.nbytes for part in permuted_parts(array, (1, 0), scratch=Scratch())] == [307_200, 307_200, 225_600]
+    assert [part.nbytes for part in permuted_parts(array, (0, 1), scratch=Scratch())] == [840_000]
 
 
 def test_permutations_undo_each_other() -> None:

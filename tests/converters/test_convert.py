@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import re
+import threading
+import time
 from itertools import product
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from converters import (
     OutputError,
     SourceOptions,
     UnknownDialect,
+    carrier,
     convert,
     open_checkpoint,
     save_state,
@@ -194,13 +197,38 @@ def test_weights_that_are_no_numbers_are_refused(value: float, tmp_path: Path) -
     assert equal(_state(target), broken)
 
 
-def test_large_weights_that_are_no_numbers_are_refused_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["m.safetensors", "m.pth"])
+def test_large_weights_that_are_no_numbers_are_refused_too(
+    target: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """They are looked at in another thread, while they are written."""
-    monkeypatch.setattr(sys.modules[convert.__module__], "WORTH_IT", 1)
+    monkeypatch.setattr(carrier, "WORTH_IT", 1)
     broken = dict(STATE) | {"classifier.bias": np.full(10, np.nan, np.float32)}
     save_state(tmp_path / "broken.npz", SPEC, broken, sync=False, allow_non_finite=True)
     with pytest.raises(NotFinite, match=r"classifier\.bias holds NaN or infinite numbers: 10 NaN"):
-        convert(tmp_path / "broken.npz", tmp_path / "m.safetensors", sync=False)
+        convert(tmp_path / "broken.npz", tmp_path / target, sync=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.npz"]
+
+
+def test_large_weights_become_smaller_only_when_they_have_been_looked_at(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """However late the other thread comes: the next array is read into the same memory."""
+    name = max(STATE, key=lambda name: STATE[name].nbytes)
+    broken = STATE[name].copy()
+    broken.flat[0] = np.nan
+    save_state(tmp_path / "broken.npz", SPEC, dict(STATE) | {name: broken}, sync=False, allow_non_finite=True)
+    is_finite = carrier.is_finite
+
+    def late(array: np.ndarray) -> bool:
+        if threading.current_thread() is not threading.main_thread():
+            time.sleep(0.2)
+        return is_finite(array)
+
+    monkeypatch.setattr(carrier, "WORTH_IT", broken.nbytes)
+    monkeypatch.setattr(carrier, "is_finite", late)
+    with pytest.raises(NotFinite, match=f"{re.escape(name)} holds NaN or infinite numbers: 1 NaN"):
+        convert(tmp_path / "broken.npz", tmp_path / "m.pth", dtype="float16", sync=False)
     assert [path.name for path in tmp_path.iterdir()] == ["broken.npz"]
 
 

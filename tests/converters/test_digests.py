@@ -93,7 +93,7 @@ def test_it_is_equal_in_every_format_and_dialect(name: str, dialect: str, tmp_pa
 
 def test_shifted_variances_are_hashed_as_they_were(tmp_path: Path) -> None:
     symmetric = replace(SPEC, padding=Padding.SYMMETRIC)
-    own = DIALECTS["timm-symmetric"].meaning(SPEC.name)
+    own = DIALECTS["timm-symmetric"].meaning(SPEC.name, SPEC.family)
     assert own is not None
     assert own.epsilon != symmetric.norm.epsilon
     save_state(tmp_path / "x.safetensors", symmetric, STATE, to="timm-symmetric", sync=False)

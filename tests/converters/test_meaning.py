@@ -42,7 +42,8 @@ VARIANCES = [name for name in STATE if name.endswith(".variance")]
 PADDING = {
     name: own.padding
     for name, dialect in DIALECTS.items()
-    if (own := dialect.meaning(SPEC.name)) is not None and (dialect.families is None or SPEC.family in dialect.families)
+    if (own := dialect.meaning(SPEC.name, SPEC.family)) is not None
+    and (dialect.families is None or SPEC.family in dialect.families)
 }
 
 

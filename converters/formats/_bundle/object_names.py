@@ -62,7 +62,7 @@ def unescaped(index: BundleIndex) -> BundleIndex:
         return index
     return replace(
         index,
-        tensors={names.get(key, key): replace(info, name=names.get(key, key)) for key, info in index.tensors.items()},
+        tensors={names.get(key, key): info._replace(name=names.get(key, key)) for key, info in index.tensors.items()},
         parts={names.get(key, key): parts for key, parts in index.parts.items()},
     )
 
@@ -88,7 +88,7 @@ def with_names(index: BundleIndex, graph: ObjectGraph) -> NamedIndex:
         )
     named = replace(
         index,
-        tensors={names[key]: replace(index.tensors[key], name=names[key]) for key in kept},
+        tensors={names[key]: index.tensors[key]._replace(name=names[key]) for key in kept},
         parts={names[key]: index.parts[key] for key in kept},
         others={**index.others, **{key: index.parts[key][0].entry for key in aside if len(index.parts[key]) == 1}},
         skipped={**index.skipped, **aside},

@@ -25,6 +25,7 @@ from converters.formats._bundle.table import masked
 from converters.formats._signatures import GZIP, is_tar
 from converters.formats._zip_records import LOCAL_SIGNATURE
 from converters.formats.base import NO_METADATA, Array, Location, Reader, Scratch, TensorInfo
+from converters.formats.plain_bytes import PlainBytes
 
 FORMAT = "tensor-bundle"
 _HEAD = 512
@@ -136,11 +137,9 @@ class TensorBundleReader(Reader):
     def _read_bytes(self, name: str, entry: BundleEntry) -> NDArray[np.uint8]:
         """The bytes as they are in the file, when their checksum matches."""
         buffer = self._fill(entry)
-        if (found := masked(crc32c(buffer))) != entry.masked_crc32c:
-            raise FormatError(
-                f"{self.path}: the data of {name} has checksum {found:#010x}, expected {entry.masked_crc32c:#010x}: it "
-                "is damaged, or index and data belong to different checkpoints. Fetch or copy both again."
-            )
+        checksum = _TensorChecksum(self.path, name, entry)
+        checksum.add(buffer)
+        checksum.check()
         return buffer
 
     def _fill(self, entry: BundleEntry) -> NDArray[np.uint8]:
@@ -172,6 +171,18 @@ class TensorBundleReader(Reader):
         except FormatError as error:
             raise FormatError(f"{self.path}: {name}: {error}. Fetch or copy the checkpoint again.") from error
 
+    def plain(self, name: str) -> PlainBytes | None:
+        """The bytes of the array; None when partitioned, truth values, or from a big-endian machine."""
+        info, parts = self.tensors[name], self._index.parts[name]
+        entry = parts[0].entry
+        little = self._index.header.endianness is Endianness.LITTLE
+        if len(parts) > 1 or entry.shape != info.shape or info.dtype == np.bool_ or not little:
+            return None
+        shard = self._shards[entry.shard]
+        return PlainBytes(
+            shard.file, offset=shard.start + entry.offset, checksum=_TensorChecksum(self.path, name, entry)
+        )
+
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are, None when partitioned, packed, or from a big-endian machine."""
         info, parts = self.tensors[name], self._index.parts[name]
@@ -185,6 +196,27 @@ class TensorBundleReader(Reader):
     def close(self) -> None:
         """Close the files; a temporary one is gone with that."""
         self._files.close()
+
+
+class _TensorChecksum:
+    """The CRC32C of a tensor, of parts that come one after the other."""
+
+    def __init__(self, path: Path, name: str, entry: BundleEntry) -> None:
+        self._path, self._name = path, name
+        self._expected = entry.masked_crc32c
+        self._value = 0
+
+    def add(self, part: NDArray[np.uint8]) -> None:
+        """Take the next part into account."""
+        self._value = crc32c(part, self._value)
+
+    def check(self) -> None:
+        """Raise `FormatError` unless it is the one in the index."""
+        if (found := masked(self._value)) != self._expected:
+            raise FormatError(
+                f"{self._path}: the data of {self._name} has checksum {found:#010x}, expected {self._expected:#010x}: "
+                "it is damaged, or index and data belong to different checkpoints. Fetch or copy both again."
+            )
 
 
 def _open_files(path: Path, scratch_folder: Path | None) -> BundleFiles:

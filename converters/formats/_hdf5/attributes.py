@@ -6,11 +6,12 @@ Source: HDF5 File Format Specification 3.0, section IV.A.2, "The Attribute Messa
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from itertools import takewhile
 from math import prod
+from typing import NamedTuple
 
 from converters.formats._hdf5.datatype import TypeClass, shape_of, type_class, width
-from converters.formats._hdf5.errors import damaged, reading, unusual
+from converters.formats._hdf5.errors import UNSOUND, damaged, unusual
 from converters.formats._hdf5.header import Header, MessageType, dense_heap
 from converters.formats._hdf5.heap import REFERENCE_BYTES, Heaps
 from converters.formats._hdf5.window import Window
@@ -21,9 +22,8 @@ _IS_TEXT = 1
 _PADDED_BY_SPACES = 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Attribute:
-    """An attribute in parts, as the file has them."""
+class _Attribute(NamedTuple):
+    """An attribute in parts, as the file has them. A file has thousands."""
 
     datatype: bytes
     shape: tuple[int, ...] | None
@@ -43,13 +43,14 @@ class Attributes:
         Raises `FormatError` when it is no list of text.
         """
         found = self._all(header)
-        pieces = [name] if name in found else [f"{name}{number}" for number in range(_MOST_PIECES)]
-        if pieces[0] not in found:
+        if name in found:
+            pieces = [name]
+        else:
+            pieces = list(takewhile(found.__contains__, (f"{name}{number}" for number in range(_MOST_PIECES))))
+        if not pieces:
             return None
         names: list[str] = []
         for piece in pieces:
-            if piece not in found:
-                break
             values = self._values(found[piece], piece)
             if values is None:
                 raise damaged(self._where, f"the attribute {piece!r} is no list of names")
@@ -71,21 +72,25 @@ class Attributes:
 
     def _all(self, header: Header) -> dict[str, _Attribute]:
         found: dict[str, _Attribute] = {}
-        with reading(self._where):
-            for message in header:
-                dense = message.type == MessageType.ATTRIBUTE_INFO and dense_heap(message.content, order_width=2)
-                if dense:
+        try:
+            for content in header.get(MessageType.ATTRIBUTE_INFO, ()):
+                if dense_heap(content or b"", order_width=2):
                     raise unusual(self._where, "has attributes in HDF5's dense storage")
-                if message.type == MessageType.ATTRIBUTE and not message.is_shared:
-                    name, attribute = _split(message.content)
+            for content in header.get(MessageType.ATTRIBUTE, ()):
+                if content is not None:
+                    name, attribute = _split(content)
                     found[name] = attribute
+        except UNSOUND as error:
+            raise damaged(self._where, error) from error
         return found
 
     def _values(self, attribute: _Attribute, name: str) -> list[str] | None:
         """The texts of an attribute, None where it holds something else; an empty one may be of any type."""
         count = 0 if attribute.shape is None else prod(attribute.shape)
-        with reading(f"{self._where}: the attribute {name!r}"):
+        try:
             return [] if count == 0 else self._texts(attribute, count)
+        except UNSOUND as error:
+            raise damaged(f"{self._where}: the attribute {name!r}", error) from error
 
     def _texts(self, attribute: _Attribute, count: int) -> list[str] | None:
         kind, flags = type_class(attribute.datatype), attribute.datatype[1] & 0x0F

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,12 @@ def width(content: bytes) -> int:
     return int.from_bytes(content[4:8], "little")
 
 
+@lru_cache(maxsize=64)
 def number(content: bytes) -> np.dtype[Any] | None:
-    """The dtype of a datatype message, None where NumPy has none that is the same bit for bit."""
+    """The dtype of a datatype message, None where NumPy has none that is the same bit for bit.
+
+    The arrays of a file have few kinds.
+    """
     flags, second, third = content[1:4]
     size, kind = width(content), type_class(content)
     order = ">" if flags & _BIG_ENDIAN else "<"

@@ -19,10 +19,14 @@ def unusual(where: str, what: str) -> UnsupportedFile:
     return UnsupportedFile(f"{where} {what}, which Keras does not write and is not read here. Save it again in Keras.")
 
 
+UNSOUND = (ValueError, struct.error, IndexError)
+"""What fails while damaged bytes are taken apart."""
+
+
 @contextmanager
 def reading(where: str) -> Generator[None]:
     """Turn what fails while bytes are taken apart into a `FormatError`."""
     try:
         yield
-    except (ValueError, struct.error, IndexError) as error:
+    except UNSOUND as error:
         raise damaged(where, error) from error

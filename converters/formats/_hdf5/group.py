@@ -15,9 +15,13 @@ _KEY_AND_CHILD = struct.Struct("<8xQ")
 _TABLE = struct.Struct("<4sBxH")
 _ENTRY = struct.Struct("<QQI20x")
 _HEAP = struct.Struct("<4sB3xQQQ")
+_PLACES = struct.Struct("<QQ")
 _SYMBOLIC = 2
 _MOST_LEVELS = 8
 _LONGEST_NAME = 1024
+# Bytes of what most groups have, or more: one child of the tree, and one table of eight members.
+_USUAL_NODE = _NODE.size + _KEY_AND_CHILD.size
+_USUAL_TABLE = _TABLE.size + 8 * _ENTRY.size
 _LINK_TYPE, _LINK_ORDER, _LINK_ENCODING, _LINK_WIDTH = 0x08, 0x04, 0x10, 0x03
 
 
@@ -26,14 +30,14 @@ def members(window: Window, header: Header, *, where: str) -> Iterator[tuple[str
 
     Raises `ValueError` when it is damaged, `UnsupportedFile` for links that lead elsewhere.
     """
-    for message in header:
-        if message.type == MessageType.SYMBOL_TABLE:
-            tree, heap = struct.unpack("<QQ", message.content[:16])
-            yield from _old_members(window, tree, _names(window, heap), where)
-        elif message.type == MessageType.LINK:
-            yield _link(message.content, where)
-        elif message.type == MessageType.LINK_INFO and dense_heap(message.content, order_width=8) is not None:
+    for content in header.get(MessageType.LINK_INFO, ()):
+        if dense_heap(content or b"", order_width=8) is not None:
             raise unusual(where, "has groups in HDF5's dense storage")
+    for content in header.get(MessageType.SYMBOL_TABLE, ()):
+        tree, heap = _PLACES.unpack_from(content or b"")
+        yield from _old_members(window, tree, _names(window, heap), where)
+    for content in header.get(MessageType.LINK, ()):
+        yield _link(content or b"", where)
 
 
 def _names(window: Window, address: int) -> bytes:
@@ -46,10 +50,12 @@ def _names(window: Window, address: int) -> bytes:
 
 def _old_members(window: Window, address: int, names: bytes, where: str) -> Iterator[tuple[str, int]]:
     for table in _tables(window, address, level=None):
-        signature, _, count = _TABLE.unpack(window.bytes_at(table, _TABLE.size))
+        start = window.start_at(table, _USUAL_TABLE, least=_TABLE.size)
+        signature, _, count = _TABLE.unpack_from(start)
         if signature != b"SNOD":
             raise ValueError(f"expected members of a group at {table}")
-        for start, header, kind in _ENTRY.iter_unpack(window.bytes_at(table + _TABLE.size, count * _ENTRY.size)):
+        entries = window.part(start, table, behind=_TABLE.size, count=count * _ENTRY.size)
+        for start, header, kind in _ENTRY.iter_unpack(entries):
             end = names.find(b"\0", start, start + _LONGEST_NAME)
             if end < 0:
                 raise ValueError("a name has no end")
@@ -61,10 +67,12 @@ def _old_members(window: Window, address: int, names: bytes, where: str) -> Iter
 
 def _tables(window: Window, address: int, *, level: int | None) -> Iterator[int]:
     """Addresses of the tables below a node of the tree, whose level falls by one each step."""
-    signature, kind, found, count = _NODE.unpack(window.bytes_at(address, _NODE.size))
+    start = window.start_at(address, _USUAL_NODE, least=_NODE.size)
+    signature, kind, found, count = _NODE.unpack_from(start)
     if signature != b"TREE" or kind != 0 or found > _MOST_LEVELS or level not in (None, found):
         raise ValueError(f"expected a list of members at {address}")
-    for (child,) in _KEY_AND_CHILD.iter_unpack(window.bytes_at(address + _NODE.size, count * _KEY_AND_CHILD.size)):
+    children = window.part(start, address, behind=_NODE.size, count=count * _KEY_AND_CHILD.size)
+    for (child,) in _KEY_AND_CHILD.iter_unpack(children):
         if found == 0:
             yield child
         else:

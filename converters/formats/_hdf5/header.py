@@ -6,9 +6,8 @@ Source: HDF5 File Format Specification 3.0, section IV.A.1, "Data Object Header 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import NamedTuple
 
 from converters.formats._hdf5.window import Window
 
@@ -28,6 +27,7 @@ class MessageType(IntEnum):
     ATTRIBUTE_INFO = 0x15
 
 
+_WANTED = frozenset(MessageType)
 _MOST_BLOCKS = 4096
 """Of one header; a block has room for an attribute."""
 _PLACE = struct.Struct("<QQ")
@@ -40,65 +40,71 @@ _SECOND_MESSAGE = struct.Struct("<BHB")
 _CHECKSUM = 4
 _HAS_TIMES, _HAS_PHASES, _HAS_ORDER, _WIDTH = 0x20, 0x10, 0x04, 0x03
 _SHARED = 0x02
+_USUAL = 280
+"""Bytes of the header of most objects, or more."""
 _NOWHERE = (1 << 64) - 1
 
 
-class Message(NamedTuple):
-    """One message: its type, a `MessageType` or another number, and its content. A file has tens of thousands."""
-
-    type: int
-    is_shared: bool
-    """Whether the content is but a reference to another object's."""
-    content: bytes
+Header = Mapping[int, Sequence[bytes | None]]
+"""A `MessageType` to the contents of the messages of that type, in their order; None for a content that is but a
+reference to another object's. A file has tens of thousands."""
 
 
-Header = Sequence[Message]
-
-
-def messages(window: Window, address: int) -> Iterator[Message]:
-    """Every message of the object at an address. Raises `ValueError` when the header is damaged."""
-    start = window.bytes_at(address, min(_FIRST.size, max(window.size - address, len(_SECOND))))
+def read_header(window: Window, address: int) -> Header:
+    """Every message that matters of the object at an address. Raises `ValueError` when the header is damaged."""
+    start = window.start_at(address, _USUAL, least=len(_SECOND))
     if start.startswith(_SECOND):
-        offset, length, head = _second(window, address)
+        before, length, head = _second(start)
         mark, tail = len(_SECOND_BLOCK), _CHECKSUM
     else:
-        version, _, _, length = _FIRST.unpack(start)
+        version, _, _, length = _FIRST.unpack_from(start)
         if version != 1:
             raise ValueError(f"expected an object header at {address}, found version {version}")
-        offset, head, mark, tail = address + _FIRST.size, _FIRST_MESSAGE.size, 0, 0
-    waiting, seen = [(offset, length)], {offset}
+        before, head, mark, tail = _FIRST.size, _FIRST_MESSAGE.size, 0, 0
+    header: dict[int, list[bytes | None]] = {}
+    _collect(window.part(start, address, behind=before, count=length), head, header)
+    waiting, seen = header.pop(MessageType.CONTINUATION, []), {address + before}
     while waiting:
-        block = window.bytes_at(*waiting.pop(0))
-        for message in _split(block, head):
-            if message.type == MessageType.CONTINUATION:
-                offset, length = _PLACE.unpack_from(message.content)
-                if offset in seen or len(seen) >= _MOST_BLOCKS or length < mark + tail:
-                    raise ValueError(f"the object header at {address} has no end")
-                seen.add(offset)
-                waiting.append((offset + mark, length - mark - tail))
-            else:
-                yield message
+        offset, length = _PLACE.unpack_from(waiting.pop(0) or b"")
+        if offset in seen or len(seen) >= _MOST_BLOCKS or length < mark + tail:
+            raise ValueError(f"the object header at {address} has no end")
+        seen.add(offset)
+        _collect(window.bytes_at(offset + mark, length - mark - tail), head, header)
+        waiting += header.pop(MessageType.CONTINUATION, [])
+    return header
 
 
-def _second(window: Window, address: int) -> tuple[int, int, int]:
-    """Offset and bytes of the first block of a header of version 2, and the bytes before the content of a message."""
-    flags = window.bytes_at(address + 5, 1)[0]
+def last(header: Header, kind: MessageType) -> bytes | None:
+    """The content of the last message of a type, None where there is none or it is another object's."""
+    found = header.get(kind)
+    return found[-1] if found else None
+
+
+def _second(start: bytes) -> tuple[int, int, int]:
+    """Bytes before and in the first block of a header of version 2, and the bytes before the content of a message."""
+    flags = start[5]
     width = 1 << (flags & _WIDTH)
-    start = address + 6 + (16 if flags & _HAS_TIMES else 0) + (4 if flags & _HAS_PHASES else 0)
-    length = int.from_bytes(window.bytes_at(start, width), "little")
-    return start + width, length, _SECOND_MESSAGE.size + (2 if flags & _HAS_ORDER else 0)
+    before = 6 + (16 if flags & _HAS_TIMES else 0) + (4 if flags & _HAS_PHASES else 0)
+    length = int.from_bytes(start[before : before + width], "little")
+    return before + width, length, _SECOND_MESSAGE.size + (2 if flags & _HAS_ORDER else 0)
 
 
-def _split(block: bytes, head: int) -> Iterator[Message]:
+def _collect(block: bytes, head: int, header: dict[int, list[bytes | None]]) -> None:
+    """Put the messages of a block with those that were found before."""
     layout = _FIRST_MESSAGE if head == _FIRST_MESSAGE.size else _SECOND_MESSAGE
-    position = 0
-    while position + head <= len(block):
-        kind, length, flags = layout.unpack_from(block, position)
-        position += head
-        if position + length > len(block):
+    position, size = head, len(block)
+    while position <= size:
+        kind, length, flags = layout.unpack_from(block, position - head)
+        end = position + length
+        if end > size:
             raise ValueError("a message of an object header is longer than its block")
-        yield Message(type=kind, is_shared=bool(flags & _SHARED), content=block[position : position + length])
-        position += length
+        if kind in _WANTED:
+            content = None if flags & _SHARED else block[position:end]
+            if kind in header:
+                header[kind].append(content)
+            else:
+                header[kind] = [content]
+        position = end + head
 
 
 def dense_heap(content: bytes, *, order_width: int) -> int | None:

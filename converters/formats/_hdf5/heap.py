@@ -14,6 +14,8 @@ _OBJECT = struct.Struct("<HHxxxxQ")
 _REFERENCE = struct.Struct("<IQI")
 REFERENCE_BYTES = _REFERENCE.size
 _ALIGNMENT = 8
+_PIECE = 4096
+"""Bytes of a heap that are looked at at once; most heaps have no more."""
 _KEPT = 64
 
 
@@ -48,8 +50,11 @@ class Heaps:
             raise ValueError(f"expected a heap at {address}")
         found: dict[int, tuple[int, int]] = {}
         position, end = address + _HEAP.size, address + size
+        piece, start = b"", position
         while position + _OBJECT.size <= end:
-            number, _, length = _OBJECT.unpack(self._window.bytes_at(position, _OBJECT.size))
+            if position + _OBJECT.size > start + len(piece):
+                piece, start = self._window.start_at(position, _PIECE, least=_OBJECT.size), position
+            number, _, length = _OBJECT.unpack_from(piece, position - start)
             position += _OBJECT.size
             if number == 0:  # the free space at the end
                 break

@@ -81,6 +81,14 @@ class Hdf5Output:
         self.staged.overwrite_at(self._offsets[index], plain)
         return Location(path=self.staged.path, offset=self._offsets[index])
 
+    def reserve(self) -> Location:
+        """The place of the next array."""
+        return Location(path=self.staged.path, offset=self._offsets[self._expected.skip()])
+
+    def write_at(self, place: Location, start: int, data: Array) -> None:
+        """Write a part of a reserved array and read it back."""
+        self.staged.overwrite_at(place.offset + start, data)
+
     def finish(self) -> Path:
         """Where the result can be read, still without its final name."""
         self._expected.check_complete()

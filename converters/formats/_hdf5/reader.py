@@ -10,6 +10,7 @@ from converters.formats._hdf5.stored import Stored
 from converters.formats._hdf5.window import Window
 from converters.formats._input import InputFile
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo
+from converters.formats.plain_bytes import PlainBytes
 
 
 class Hdf5Reader(Reader):
@@ -48,6 +49,13 @@ class Hdf5Reader(Reader):
         if found.swapped:
             buffer.view(found.dtype).byteswap(inplace=True)
         return view(buffer, found.dtype, found.shape)
+
+    def plain(self, name: str) -> PlainBytes | None:
+        """The bytes of the array; None where they are big-endian or there are none."""
+        found = self.stored[name]
+        if found.swapped or found.nbytes == 0:
+            return None
+        return PlainBytes(self.window.source, offset=self.window.base + found.offset)
 
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are; None where they are big-endian or there are none."""

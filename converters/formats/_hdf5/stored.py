@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
 
-from converters.formats._arrays import checked_nbytes
+from converters.formats._arrays import checked_nbytes, little_endian
 from converters.formats._hdf5.attributes import Attributes
 from converters.formats._hdf5.datatype import TypeClass, number, shape_of, type_class, width
-from converters.formats._hdf5.errors import damaged, reading, unusual
-from converters.formats._hdf5.header import Header, MessageType
+from converters.formats._hdf5.errors import UNSOUND, damaged, unusual
+from converters.formats._hdf5.header import Header, MessageType, last
 
 _PLACE = struct.Struct("<QQ")
 _NOWHERE = (1 << 64) - 1
@@ -32,12 +31,9 @@ class NotNumeric(Exception):
     """A dataset that holds no numbers; the text says what it holds."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stored:
-    """The numbers of a dataset."""
+class Stored(NamedTuple):
+    """The numbers of a dataset. A file has thousands."""
 
-    path: str
-    """Its name in the HDF5 file, without the leading `/`."""
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     """Little-endian; bfloat16 where the file marks it as Keras does."""
@@ -59,32 +55,38 @@ def describe(header: Header, path: str, *, attributes: Attributes, size: int, wh
     place or a shape that cannot be.
     """
     where = f"{where}: {path!r}"
-    with reading(where):
-        found = {message.type: message for message in header}
-        if MessageType.EXTERNAL in found:
-            raise unusual(where, "is kept in another file")
-        parts = [found.get(kind) for kind in (MessageType.DATATYPE, MessageType.DATASPACE, MessageType.LAYOUT)]
-        if any(part is None or part.is_shared for part in parts):
-            raise unusual(where, "has a type that is kept elsewhere")
-        datatype, dataspace, layout = (part.content for part in parts if part is not None)
-        dtype = _dtype(datatype, header, attributes)
-        shape = shape_of(dataspace)
-        if shape is None:
-            raise NotNumeric("it has no shape")
-        nbytes = checked_nbytes(shape, dtype, where=where)
-        offset = _offset(layout, nbytes, size=size, where=where)
-    little = dtype.newbyteorder("<")
-    return Stored(path=path, shape=shape, dtype=little, offset=offset, swapped=dtype != little)
+    try:
+        return _described(header, attributes=attributes, size=size, where=where)
+    except UNSOUND as error:
+        raise damaged(where, error) from error
+
+
+def _described(header: Header, *, attributes: Attributes, size: int, where: str) -> Stored:
+    if MessageType.EXTERNAL in header:
+        raise unusual(where, "is kept in another file")
+    datatype, dataspace = last(header, MessageType.DATATYPE), last(header, MessageType.DATASPACE)
+    layout = last(header, MessageType.LAYOUT)
+    if datatype is None or dataspace is None or layout is None:
+        raise unusual(where, "has a type that is kept elsewhere")
+    dtype = _dtype(datatype, header, attributes)
+    shape = shape_of(dataspace)
+    if shape is None:
+        raise NotNumeric("it has no shape")
+    nbytes = checked_nbytes(shape, dtype, where=where)
+    offset = _offset(layout, nbytes, size=size, where=where)
+    little = little_endian(dtype)
+    return Stored(shape=shape, dtype=little, offset=offset, swapped=dtype is not little)
 
 
 def _dtype(datatype: bytes, header: Header, attributes: Attributes) -> np.dtype[Any]:
-    dtype, kind = number(datatype), type_class(datatype)
+    dtype = number(datatype)
+    if dtype is not None:
+        return dtype
+    kind = type_class(datatype)
     if kind is TypeClass.OPAQUE and width(datatype) == 2 and attributes.text(header, "dtype") == "bfloat16":
         return np.dtype(ml_dtypes.bfloat16)
-    if dtype is None:
-        words = {TypeClass.STRING: "text", TypeClass.VARIABLE: "text or lists", TypeClass.REFERENCE: "references"}
-        raise NotNumeric(f"it holds {words.get(kind, f'{kind.name.lower()} values')} that are no numbers of NumPy")
-    return dtype
+    words = {TypeClass.STRING: "text", TypeClass.VARIABLE: "text or lists", TypeClass.REFERENCE: "references"}
+    raise NotNumeric(f"it holds {words.get(kind, f'{kind.name.lower()} values')} that are no numbers of NumPy")
 
 
 def _offset(layout: bytes, nbytes: int, *, size: int, where: str) -> int:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from converters.formats._hdf5.errors import damaged, reading
 from converters.formats._hdf5.group import members
-from converters.formats._hdf5.header import Header, MessageType, messages
+from converters.formats._hdf5.header import Header, MessageType, read_header
 from converters.formats._hdf5.superblock import root_address
 from converters.formats._hdf5.window import Window
 
 MOST_OBJECTS = 100_000
 """The largest network with its optimiser has 10 000."""
 MOST_LEVELS = 32
+_OF_GROUPS = (MessageType.SYMBOL_TABLE, MessageType.LINK_INFO, MessageType.LINK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ def walk(window: Window, *, where: str) -> Tree:
     """
     with reading(where):
         root = root_address(window, where=where)
-        groups: dict[str, Header] = {"": tuple(messages(window, root))}
+        groups: dict[str, Header] = {"": read_header(window, root)}
         datasets: dict[str, Header] = {}
         seen = {root}
         waiting = [""]
@@ -45,11 +46,10 @@ def walk(window: Window, *, where: str) -> Tree:
                 seen.add(address)
                 if len(seen) > MOST_OBJECTS or inner.count("/") > MOST_LEVELS:
                     raise damaged(where, f"expected at most {MOST_OBJECTS} objects in {MOST_LEVELS} levels")
-                header = tuple(messages(window, address))
-                kinds = {message.type for message in header}
-                if MessageType.LAYOUT in kinds:
+                header = read_header(window, address)
+                if MessageType.LAYOUT in header:
                     datasets[inner] = header
-                elif kinds & {MessageType.SYMBOL_TABLE, MessageType.LINK_INFO, MessageType.LINK}:
+                elif not header.keys().isdisjoint(_OF_GROUPS):
                     groups[inner] = header
                     waiting.append(inner)
     return Tree(groups=groups, datasets=datasets)

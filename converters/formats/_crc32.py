@@ -1,0 +1,14 @@
+"""CRC-32, the checksum of zip archives, by a native library: Python's own takes longer than reading the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zlib_ng import zlib_ng
+
+_library: Any = zlib_ng
+
+
+def crc32(data: bytes | memoryview, value: int = 0) -> int:
+    """The checksum of the bytes, or of what had the checksum `value` followed by them."""
+    return _library.crc32(data, value)

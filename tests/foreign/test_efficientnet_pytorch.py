@@ -105,8 +105,9 @@ def test_native_size(name: str, judge: Judge, tmp_path: Path) -> None:
 
 
 # At full width. Much narrower networks would differ: where the first block of a stage with stride 1 has as many outputs
-# as inputs, the official code adds a residual and theirs does not (it reads that stride as the list [1]).
-@pytest.mark.parametrize("name", NAMES)
+# as inputs, the official code adds a residual and theirs does not (it reads that stride as the list [1]). Those from
+# b6 on have only more of the same blocks; their names and shapes are compared above.
+@pytest.mark.parametrize("name", NAMES[:6])
 def test_logits(name: str) -> None:
     spec = resolve(name, num_classes=10)
     model = create_model(spec, calibrated_state(spec, count=4, side=128)).eval()

@@ -7,6 +7,7 @@ again and again while the command runs.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -38,7 +39,9 @@ def seconds(command: Command, *, before: Callable[[], object] = lambda: None, ru
 
 def run(command: Command) -> str:
     """Run a command and give what it printed. Raises `CommandFailed` with its words when it does not succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Where Python may not keep what it compiles, every start compiles this project anew: no user's machine does that.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise CommandFailed(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     return done.stdout

@@ -144,13 +144,14 @@ def _out_of_range(spec: NetworkSpec, parts: tuple[_Part, ...]) -> list[str]:
             )
             if not wrong:
                 sound.add(values)
-        for name, value in zip(rates.names, rates.of(part), strict=True):
+        for name in rates:
+            value = getattr(part, name)
             if not 0 <= value < 1:
                 found.append(f"{name} of the {_title(spec, part)} is {value}, expected a number in [0, 1)")
     return found
 
 
-class _Fields(NamedTuple):
+class _Counts(NamedTuple):
     """Fields of a part, and what gives all their values."""
 
     names: tuple[str, ...]
@@ -158,15 +159,16 @@ class _Fields(NamedTuple):
 
 
 @cache
-def _checked_fields(kind: type[_Part]) -> tuple[_Fields, _Fields]:
+def _checked_fields(kind: type[_Part]) -> tuple[_Counts, tuple[str, ...]]:
     """The fields of a part that are counts, and those that are rates."""
     names = [field.name for field in fields(kind)]
-    return _fields([name for name in names if name in _COUNTS]), _fields([name for name in names if name in _RATES])
+    rates = tuple(name for name in names if name in _RATES)
+    return _counts([name for name in names if name in _COUNTS]), rates
 
 
-def _fields(names: Sequence[str]) -> _Fields:
+def _counts(names: Sequence[str]) -> _Counts:
     def one_by_one(part: _Part) -> tuple[Any, ...]:
         return tuple(getattr(part, name) for name in names)
 
     # For fewer than two, attrgetter gives no tuple.
-    return _Fields(names=tuple(names), of=attrgetter(*names) if len(names) > 1 else one_by_one)
+    return _Counts(names=tuple(names), of=attrgetter(*names) if len(names) > 1 else one_by_one)

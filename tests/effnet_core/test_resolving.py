@@ -1,5 +1,6 @@
 import timeit
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,8 @@ from effnet_core import (
     resolve,
     round_channels,
 )
+
+LOOP = "sum(i * i for i in range(20_000))"
 
 STAGE_WIDTHS = {
     # Channels and blocks of the seven stages, as the official code builds them.
@@ -180,11 +183,22 @@ def test_the_v2_code_has_its_own_decay_for_v1_too() -> None:
     assert resolve("b3", rounding=Rounding.NEAREST).norm.decay == 0.9
 
 
+def _is_quick(name: str, **options: Any) -> bool:
+    """Whether resolving takes less than a loop that takes 1 ms on the machine of README.md's measurements.
+
+    A slow machine is slow at both, and both run in turn, so that load meets them alike.
+    """
+    pairs = [
+        (timeit.timeit(lambda: resolve(name, **options), number=1), timeit.timeit(LOOP, number=1)) for _ in range(50)
+    ]
+    own, loop = map(min, zip(*pairs, strict=True))
+    return own < loop
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_resolving_takes_less_than_a_millisecond(name: str) -> None:
-    # A busy machine slows most of the runs.
-    assert any(timeit.timeit(lambda: resolve(name), number=1) < 1e-3 for _ in range(3000))
+    assert _is_quick(name)
 
 
 def test_resolving_a_deeper_network_takes_longer() -> None:
-    assert min(timeit.repeat(lambda: resolve("l2", depth=50), number=1, repeat=5)) > 1e-3
+    assert not _is_quick("l2", depth=50)

@@ -6,6 +6,7 @@ process leaves a part of it behind; elsewhere it has a hidden temporary name in 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -63,6 +64,16 @@ class StagedFile(AbstractContextManager["StagedFile"]):
         os.umask(umask)
         self._temporary.chmod(0o666 & ~umask)
         return descriptor
+
+    def allocate(self, size: int) -> None:
+        """Take `size` bytes of the disk now: a full one says so before anything is written, and writing is quicker.
+
+        Nothing is taken where the file has a temporary name: its file system may not know how, and the C library would
+        write into every block instead.
+        """
+        if self._temporary is None and size > 0:
+            with disk_errors(self.target), _unless_unknown():
+                os.posix_fallocate(self._descriptor, 0, size)
 
     @property
     def path(self) -> Path:
@@ -164,6 +175,16 @@ def check_output(target: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{target} is a device, a pipe or a socket; expected the name of a file to write.")
     if target.exists() and not overwrite:
         raise OutputError(f"{target} exists. Pass --force (overwrite=True) to replace it, or name another output.")
+
+
+@contextmanager
+def _unless_unknown() -> Generator[None]:
+    """Pass over what a system or its C library does not offer."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
 
 
 @contextmanager

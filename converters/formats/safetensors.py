@@ -86,6 +86,7 @@ class SafetensorsWriter(Writer):
         header = _header(tensors, spans, metadata)
         self._staged = StagedFile(path, overwrite=overwrite, sync=sync)
         try:
+            self._staged.allocate(len(header) + end)
             self._staged.write(header)
         except BaseException:
             self._staged.close()

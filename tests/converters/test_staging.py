@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -46,6 +47,40 @@ def test_leaves_nothing_without_commit(tmp_path: Path) -> None:
     with StagedFile(tmp_path / "out", overwrite=False, sync=False) as staged:
         staged.write(b"x" * 10_000_000)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("_temporary")
+def test_the_room_is_there_before_anything_is_written(tmp_path: Path) -> None:
+    with StagedFile(tmp_path / "out", overwrite=False, sync=False) as staged:
+        assert staged.path.stat().st_blocks == 0
+        staged.allocate(1_000_000)
+        is_unnamed = staged.path.parts[1] == "proc"
+        assert (staged.path.stat().st_blocks * 512 >= 1_000_000) == is_unnamed
+        staged.write(b"x" * 1_000_000)
+        staged.commit()
+    assert (tmp_path / "out").read_bytes() == b"x" * 1_000_000
+
+
+def test_more_than_the_disk_has_is_refused_at_once(tmp_path: Path) -> None:
+    with StagedFile(tmp_path / "out", overwrite=False, sync=False) as staged:
+        if staged.path.parts[1] != "proc":
+            pytest.skip("this file system knows no unnamed files (O_TMPFILE)")
+        staged.allocate(1)
+        with pytest.raises(OutputError, match=r"cannot be written: .*Nothing was left behind"):
+            staged.allocate(1 << 62)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_system_that_cannot_take_room_writes_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", unknown)
+    with StagedFile(tmp_path / "out", overwrite=False, sync=False) as staged:
+        staged.allocate(3)
+        staged.write(b"one")
+        staged.commit()
+    assert (tmp_path / "out").read_bytes() == b"one"
 
 
 @pytest.mark.usefixtures("_temporary")

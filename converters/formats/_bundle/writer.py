@@ -45,6 +45,11 @@ class TensorBundleWriter(Writer):
         self._checksums = [0] * len(self._tensors)
         self._is_finished = False
         self._output = BundleOutput(self.prefix, overwrite=overwrite, sync=sync)
+        try:
+            self._output.data.allocate(sum(info.nbytes for info in self._tensors))
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, array: Array) -> Location:
         """Write the next array at its place and read its bytes back."""

@@ -126,6 +126,7 @@ def _lay_out(staged: StagedFile, structure: Structure) -> list[int]:
             offsets = [int(dataset.get_offset()) for dataset in datasets]
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise OutputError(f"{staged.target} cannot be written as HDF5: {error}.") from error
+    staged.allocate(pages.size)
     for offset, data in pages.runs():
         staged.overwrite_at(offset, data)
     return offsets

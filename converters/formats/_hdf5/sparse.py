@@ -19,6 +19,11 @@ class SparseFile(io.RawIOBase):
         self._position = 0
         self._size = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file, room that was left among them."""
+        return self._size
+
     def runs(self) -> Iterator[tuple[int, bytes]]:
         """Offset and bytes of all that was written, pages that follow each other in one piece."""
         for _, group in groupby(enumerate(sorted(self._pages)), key=lambda item: item[1] - item[0]):

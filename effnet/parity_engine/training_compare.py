@@ -123,21 +123,22 @@ def compare_step(
 
     A tensor may be `limit` apart in float64, or as far as rounding explains it: MULTIPLE times the smaller one of both
     sides' own distances between float32 and float64, in proportion to the roundoff. `shaken`: the step of a once more,
-    whose weights were other in their last bits; MULTIPLE times the distance from that is rounding too.
+    whose weights were other in their last bits; MULTIPLE times the distance from that is rounding too, and that of the
+    tensor of its kind that moved most: which one it is changes with the last bits.
     """
     tensors: list[TensorComparison] = []
     pairs = zip(kinds_of(wide[0]), kinds_of(wide[1]), kinds_of(narrow[0]), kinds_of(narrow[1]), strict=True)
     for (kind, a), (_, b), (_, a32), (_, b32) in pairs:
         float64, float32 = distances(a, b), distances(a32, b32)
         own = distances(a, a32), distances(b, b32)
-        moved = {} if shaken is None else distances(a, dict(kinds_of(shaken))[kind])
+        moved = 0.0 if shaken is None else max(distances(a, dict(kinds_of(shaken))[kind]).values(), default=0.0)
         tensors += [
             TensorComparison(
                 kind=kind,
                 name=name,
                 float64=value,
                 float32=float32.get(name, float("inf")),
-                agrees=value <= max(limit, _by_rounding(name, own), MULTIPLE * moved.get(name, 0.0)),
+                agrees=value <= max(limit, _by_rounding(name, own), MULTIPLE * moved),
                 is_lost=_least(name, own) >= LOST,
             )
             for name, value in float64.items()

@@ -61,8 +61,9 @@ def test_without_the_background_the_other_logits_stay():
     with converters.adapt(converters.state_checkpoint(spec, state), Adaptation(drop_background=True)) as cut:
         found = logits(cut.spec, cut.state())
     whole = logits(spec, state)
-    assert np.array_equal(found, whole[:, 1:])
-    assert not np.array_equal(found, whole[:, :-1])
+    # A matrix product with one column less may add in another order.
+    assert np.abs(found - whole[:, 1:]).max() < 1e-12 * np.abs(whole).max()
+    assert np.abs(found - whole[:, :-1]).max() > 0.1 * np.abs(whole).max()
 
 
 def test_a_grey_image_gives_what_it_gave_in_three_channels():

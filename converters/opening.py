@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -90,6 +90,7 @@ def understand(
     dialect = recognised.dialect
     sorted_names = _behind_front(reader, recognised, sort_names(reader, recognised))
     stated = _stated_normalisation(reader, recognised, sorted_names, options)
+    is_unclear = bool(sorted_names.normalising_layers) and stated is None and not _is_said(reader, options)
     only_averages |= bool(sorted_names.shadows) and not sorted_names.raw
 
     def network(shapes: Shapes, options: SourceOptions) -> tuple[NetworkSpec, tuple[str, ...]]:
@@ -128,6 +129,7 @@ def understand(
         notes=(
             *reader.notes,
             *found.notes,
+            *([_note_on_several(names.normalising_layers)] if is_unclear else ()),
             *notes_on(names, recognised, no_head=found.no_head),
             *(note for note in (choice.note, restored.note) if note),
         ),
@@ -162,10 +164,22 @@ def _stated_normalisation(
 
     tensors = recognised.dialect.normalisation
     stated = stated_normalisation(reader, stem=_stem(recognised), tensors=tensors, names=names.normalisation)
-    is_said = options.recipe is not None or options.spec is not None or SPEC_KEY in reader.metadata
-    if stated is None and tensors is not None and not is_said:
+    if stated is None and tensors is not None and not _is_said(reader, options):
         check_whole(reader, tensors, names.normalisation)
     return stated
+
+
+def _is_said(reader: Reader, options: SourceOptions) -> bool:
+    """Whether the user or the definition in the file says how images are normalised."""
+    return options.recipe is not None or options.spec is not None or SPEC_KEY in reader.metadata
+
+
+def _note_on_several(layers: Sequence[str]) -> str:
+    return (
+        f"Several layers normalise the input ({', '.join(layers)}), and nothing tells which of them is the network's "
+        "own: their numbers are not used. Give the whole model (.keras, or .h5 as model.save writes it), which tells, "
+        "or say how images are normalised with --recipe."
+    )
 
 
 def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], options: SourceOptions) -> str:

@@ -14,6 +14,8 @@ from converters.whose_names import is_ignorable
 
 STRANGER = "no part of the network"
 _FRONT = "stands in front of the network"
+_SAID = "normalises the input: the definition of the network says it"
+_ONE_OF_SEVERAL = "of one of several layers that normalise the input"
 
 
 class SortedNames(NamedTuple):
@@ -25,6 +27,8 @@ class SortedNames(NamedTuple):
     """Their moving averages, in the same way."""
     normalisation: dict[str, str]
     """Tensors by which the network normalises its input, in the same way."""
+    normalising_layers: tuple[str, ...]
+    """The layers that hold such tensors, where there are several and none is known to be the network's own."""
     classifier: tuple[str, ...]
     """Those names in the file that the dialect has for a classifier."""
     strangers: tuple[str, ...]
@@ -52,7 +56,6 @@ def sort_names(reader: Reader, recognised: Recognised) -> SortedNames:
         usual = normalisation_name(dialect, variable) if is_inside else None
         if usual is not None:
             normalisation.setdefault(usual, []).append(name)
-            ignored[name] = "normalises the input: the definition of the network says it"
             continue
         if not is_inside or not is_of_network(dialect, variable):
             if is_of_optimiser(name):
@@ -68,11 +71,14 @@ def sort_names(reader: Reader, recognised: Recognised) -> SortedNames:
             strangers.append(name)
         else:
             found[variable] = name
+    all_normalise = [name for found in normalisation.values() for name in found]
+    layers = {name.rpartition(dialect.separator)[0]: None for name in all_normalise}
+    ignored |= dict.fromkeys(all_normalise, _SAID if len(layers) == 1 else _ONE_OF_SEVERAL)
     return SortedNames(
         raw=raw,
         shadows=shadows,
-        # Of several layers that normalise, none is known to be the network's own.
-        normalisation={usual: found[0] for usual, found in normalisation.items() if len(found) == 1},
+        normalisation={usual: found[0] for usual, found in normalisation.items() if len(layers) == 1},
+        normalising_layers=tuple(layers) if len(layers) > 1 else (),
         classifier=tuple(classifier),
         strangers=tuple(strangers),
         ignored=ignored | dict.fromkeys(strangers, STRANGER),

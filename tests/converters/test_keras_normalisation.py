@@ -255,6 +255,18 @@ def test_half_a_normalisation_is_refused(absent: str) -> None:
     assert said.spec.preprocessing.recipe == "advprop"
 
 
+def test_several_layers_that_normalise_are_named() -> None:
+    """Only the model's configuration tells the user's own from the network's."""
+    two = stored([0, 0, 0], [1, 1, 1]) | stored(MEAN, DEVIATION, layer="normalization_1")
+    found = opened(two)
+    assert found.spec.preprocessing.recipe != "stored-normalisation"
+    [note] = [note for note in found.notes if note.startswith("Several layers")]
+    assert "(normalization, normalization_1)" in note
+    assert {found.ignored[name] for name in two} == {"of one of several layers that normalise the input"}
+    for said in (opened(two, options=SourceOptions(recipe="advprop")), opened(stored(MEAN, DEVIATION))):
+        assert not any(note.startswith("Several layers") for note in said.notes)
+
+
 def test_a_variance_of_zero_is_bounded_as_keras_does() -> None:
     check(opened(stored([0, 0, 0], [0, 0, 0])), [0, 0, 0], [255e-7] * 3)
 

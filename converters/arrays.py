@@ -12,6 +12,7 @@ from converters.dialects.dialect import Axes
 from converters.formats.base import Array, Scratch
 
 _BLOCK = 256
+_LARGEST_PART = 4 << 20
 
 
 @lru_cache(maxsize=64)
@@ -52,14 +53,20 @@ def permuted(array: Array, axes: Axes, *, scratch: Scratch) -> Array:
 
 
 def permuted_parts(array: Array, axes: Axes, *, scratch: Scratch) -> Iterator[Array]:
-    """What `permuted` gives, in parts that follow each other; each is valid until the next."""
+    """What `permuted` gives, in parts that follow each other; each is valid until the next.
+
+    None is larger than 4 MB, or one row of the first axis of the result that is longer than 1.
+    """
     axis = next((axis for axis in axes if array.shape[axis] > 1), None)
-    if axis is None or array.transpose(axes).flags.c_contiguous:
+    if axis is None or array.nbytes == 0:
         yield permuted(array, axes, scratch=scratch)
         return
+    rows = max(1, _LARGEST_PART * array.shape[axis] // array.nbytes)
+    if not array.transpose(axes).flags.c_contiguous:
+        rows = min(rows, _BLOCK)
     index = [slice(None)] * array.ndim
-    for start in range(0, array.shape[axis], _BLOCK):
-        index[axis] = slice(start, start + _BLOCK)
+    for start in range(0, array.shape[axis], rows):
+        index[axis] = slice(start, start + rows)
         yield permuted(array[tuple(index)], axes, scratch=scratch)
 
 

@@ -1,9 +1,9 @@
 """Doing a part of the work in another thread.
 
-Reading, writing, sums and checksums of large arrays let go of Python's global lock, so that a second processor core
-can check what the first one has read or written. Nothing outlives the call that asked for it: `wait` comes before the
-memory is used again. Tasks that nobody has begun are done by `wait` itself, so what the caller keeps across it must not
-stand in memory that tasks use.
+Reading, writing, sums and checksums of large arrays let go of Python's global lock, so that a second processor core can
+do them beside the first. Nothing outlives the `with`: what is under way when it ends is finished, what nobody has begun
+is dropped. Tasks that nobody has begun are done by `wait` itself, so what the caller keeps across it must not stand in
+memory that tasks use.
 """
 
 from __future__ import annotations
@@ -64,8 +64,11 @@ class Aside(AbstractContextManager["Aside"]):
             raise failure
 
     def close(self) -> None:
-        """Let the thread end; nothing runs any more when this returns."""
+        """Drop what nobody has begun and let the thread end; nothing runs any more when this returns."""
         if self._thread is not None:
+            with suppress(Empty):
+                while True:
+                    self._tasks.get_nowait()
             self._tasks.put(None)
             self._thread.join()
             self._thread = None

@@ -1,7 +1,8 @@
 """The arrays of a conversion on their way: read, checked, turned into what the target has, written and read back.
 
-Large arrays go in parts that fit the cache of a processor core, or at least one at a time, and a second core, where
-there is one, carries some of them. Small ones that follow each other in the output are written together.
+Large arrays go in parts that fit the cache of a processor core; those that are turned are read whole and written in
+parts. A second core, where there is one, carries some of them: two are in memory at a time. Small ones that follow each
+other in the output are written together.
 """
 
 from __future__ import annotations

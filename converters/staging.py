@@ -69,11 +69,15 @@ class StagedFile(AbstractContextManager["StagedFile"]):
         """Take `size` bytes of the disk now: a full one says so before anything is written, and writing is quicker.
 
         Nothing is taken where the file has a temporary name: its file system may not know how, and the C library would
-        write into every block instead.
+        write into every block instead. Whatever else refuses does not matter: writing will tell.
         """
         if self._temporary is None and size > 0:
-            with disk_errors(self.target), _unless_unknown():
-                os.posix_fallocate(self._descriptor, 0, size)
+            with disk_errors(self.target):
+                try:
+                    os.posix_fallocate(self._descriptor, 0, size)
+                except OSError as error:
+                    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                        raise
 
     @property
     def path(self) -> Path:
@@ -175,16 +179,6 @@ def check_output(target: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{target} is a device, a pipe or a socket; expected the name of a file to write.")
     if target.exists() and not overwrite:
         raise OutputError(f"{target} exists. Pass --force (overwrite=True) to replace it, or name another output.")
-
-
-@contextmanager
-def _unless_unknown() -> Generator[None]:
-    """Pass over what a system or its C library does not offer."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
 
 
 @contextmanager

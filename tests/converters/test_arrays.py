@@ -27,6 +27,15 @@ def test_a_large_array_is_permuted_in_parts() -> None:
     assert [part.nbytes for part in permuted_parts(array, (0, 1), scratch=Scratch())] == [840_000]
 
 
+@pytest.mark.parametrize("axes", [(0, 2, 1), (1, 0, 2), (0, 1, 2)])
+def test_few_long_rows_are_parts_of_their_own(axes: tuple[int, ...]) -> None:
+    """As kernels of several experts."""
+    array = np.arange(6 * 3 * 500_000, dtype=np.float32).reshape(6, 3, 500_000)
+    parts = [part.copy() for part in permuted_parts(array, axes, scratch=Scratch())]
+    assert max(part.nbytes for part in parts) == max(array.nbytes // array.shape[axes[0]], 1)
+    assert b"".join(part.tobytes() for part in parts) == array.transpose(axes).tobytes()
+
+
 def test_permutations_undo_each_other() -> None:
     array = np.arange(120).reshape(2, 3, 4, 5)
     for first in permutations(range(4)):

@@ -45,6 +45,28 @@ def _run_and_wait(thread: Aside, task: "aside.Callable[[], object]") -> None:
     thread.wait()
 
 
+def test_a_failure_does_not_wait_for_what_nobody_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    begun, go_on, done = threading.Event(), threading.Event(), list[int]()
+
+    def first() -> None:
+        begun.set()
+        go_on.wait(10)
+
+    def leave() -> None:
+        with Aside() as thread:
+            thread.run(first)
+            begun.wait(10)
+            for number in range(3):
+                thread.run(lambda number=number: done.append(number))
+            threading.Timer(0.05, go_on.set).start()  # when the `with` is at its end
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        leave()
+    assert done == []
+
+
 def test_without_a_thread_to_be_had_the_caller_does_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     class NoMore:
         def __init__(self, **_: object) -> None:

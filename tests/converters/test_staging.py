@@ -71,9 +71,12 @@ def test_more_than_the_disk_has_is_refused_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_system_that_cannot_take_room_writes_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
+def test_a_system_that_cannot_take_room_writes_all_the_same(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unknown(*_: int) -> None:
-        raise OSError(errno.EOPNOTSUPP, "not supported")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "posix_fallocate", unknown)
     with StagedFile(tmp_path / "out", overwrite=False, sync=False) as staged:

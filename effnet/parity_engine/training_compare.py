@@ -102,11 +102,12 @@ def distances(a: Arrays, b: Arrays) -> dict[str, float]:
         name: float(max(np.abs(side[name]).max() for side in (a, b) if name in side))
         for name in dict.fromkeys([*a, *b])
     }
-    floor = _SMALL * max(largest.values(), default=0.0)
+    floor = _SMALL * max((value for value in largest.values() if np.isfinite(value)), default=0.0)
     found: dict[str, float] = {}
     for name, value in largest.items():
         both = name in a and name in b
-        gap = float(np.abs(a[name].astype(np.float64) - b[name]).max()) if both else float("inf")
+        with np.errstate(invalid="ignore"):  # of two infinities: NaN, which is no finite gap either
+            gap = float(np.abs(a[name].astype(np.float64) - b[name]).max()) if both else float("inf")
         found[name] = 0.0 if gap == 0 else gap / max(value, floor) if np.isfinite(gap) else float("inf")
     return found
 
@@ -124,21 +125,23 @@ def compare_step(
     A tensor may be `limit` apart in float64, or as far as rounding explains it: MULTIPLE times the smaller one of both
     sides' own distances between float32 and float64, in proportion to the roundoff. `shaken`: the step of a once more,
     whose weights were other in their last bits; MULTIPLE times the distance from that is rounding too, and that of the
-    tensor of its kind that moved most: which one it is changes with the last bits.
+    tensor of its kind that moved most without being lost: which one it is changes with the last bits.
     """
     tensors: list[TensorComparison] = []
     pairs = zip(kinds_of(wide[0]), kinds_of(wide[1]), kinds_of(narrow[0]), kinds_of(narrow[1]), strict=True)
     for (kind, a), (_, b), (_, a32), (_, b32) in pairs:
         float64, float32 = distances(a, b), distances(a32, b32)
         own = distances(a, a32), distances(b, b32)
-        moved = 0.0 if shaken is None else max(distances(a, dict(kinds_of(shaken))[kind]).values(), default=0.0)
+        moved = {} if shaken is None else distances(a, dict(kinds_of(shaken))[kind])
+        moved = {name: value for name, value in moved.items() if np.isfinite(value)}
+        most = max((value for value in moved.values() if value < LOST), default=0.0)
         tensors += [
             TensorComparison(
                 kind=kind,
                 name=name,
                 float64=value,
                 float32=float32.get(name, float("inf")),
-                agrees=value <= max(limit, _by_rounding(name, own), MULTIPLE * moved),
+                agrees=value <= max(limit, _by_rounding(name, own), MULTIPLE * max(most, moved.get(name, 0.0))),
                 is_lost=_least(name, own) >= LOST,
             )
             for name, value in float64.items()

@@ -13,7 +13,8 @@ from effnet.choices import Backend
 from effnet.cli.app import app
 from effnet.errors import InputError
 from effnet.frameworks import import_frameworks
-from effnet.parity_engine.training_compare import Kind
+from effnet.parity_engine.trainee import StepRecord
+from effnet.parity_engine.training_compare import Kind, compare_step
 from effnet.parity_engine.training_report import COLUMNS, document, rows, verdict
 from effnet_core import TRAINING_RECIPES, Decay, Decayed, InvalidOption, Schedule, Sgd, WeightDecay, resolve
 from tests.lively import images, lively_state
@@ -297,6 +298,22 @@ def test_rounding_that_is_amplified_beyond_float32_is_no_difference(change, agre
     assert report.agrees is agrees
     assert (report.shaken_from == 3) is agrees
     assert ("loses some tensors" in verdict(report)[1]) is agrees
+
+
+def step_of(**gradients):
+    made = {name: np.array([value]) for name, value in gradients.items()}
+    return StepRecord(learning_rate=1.0, loss=1.0, logits=np.zeros(1), gradients=made, variables={}, averages={})
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -1.0])
+def test_what_breaks_explains_nothing(broken):
+    """Neither itself nor the other tensors."""
+    a, b = step_of(x=broken, y=1.0, z=1.0), step_of(x=1.0, y=1.001, z=1.0)
+    a32, b32 = step_of(x=0.5, y=2.0, z=2.0), step_of(x=0.5, y=2.0, z=2.0)
+    for moved, agreeing in ((0.0, {"z"}), (1e-3, {"y", "z"})):
+        shaken = step_of(x=broken, y=1.0, z=1.0 + moved)
+        found = compare_step(0, (a, b), (a32, b32), limit=1e-9, shaken=shaken)[1]
+        assert {one.name for one in found if one.kind is Kind.GRADIENT and one.agrees} == agreeing
 
 
 @pytest.mark.parametrize(

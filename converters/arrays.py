@@ -11,7 +11,8 @@ import numpy as np
 from converters.dialects.dialect import Axes
 from converters.formats.base import Array, Scratch
 
-_BLOCK = 256
+_STRIP = 256
+"""Numbers; narrower ones fit a smaller cache too, but two threads then wait for each other more than they gain."""
 _LARGEST_PART = 4 << 20
 
 
@@ -39,17 +40,22 @@ def permuted(array: Array, axes: Axes, *, scratch: Scratch) -> Array:
     if moved.flags.c_contiguous:
         return moved
     result = scratch.take(array.nbytes).view(array.dtype).reshape(moved.shape)
-    # The two axes that run fastest, one in the source and one in the result, are walked in square blocks.
-    source_axis = axes.index(max(axis for axis in range(array.ndim) if array.shape[axis] > 1))
-    result_axis = max(axis for axis in range(moved.ndim) if moved.shape[axis] > 1)
-    index = [slice(None)] * moved.ndim
-    for start in range(0, moved.shape[source_axis], _BLOCK):
-        index[source_axis] = slice(start, start + _BLOCK)
-        for other in range(0, moved.shape[result_axis] if result_axis != source_axis else 1, _BLOCK):
-            if result_axis != source_axis:
-                index[result_axis] = slice(other, other + _BLOCK)
-            result[tuple(index)] = moved[tuple(index)]
+    copy_turned(moved, result)
     return result
+
+
+def copy_turned(moved: Array, result: Array) -> None:
+    """Copy an array whose axes were put into another order to one of the same shape in C order."""
+    axis = max((axis for axis in range(moved.ndim) if moved.shape[axis] > 1), default=None)
+    if axis is None or moved.strides[axis] == moved.dtype.itemsize:
+        result[...] = moved
+        return
+    # NumPy fills the rows of the result one by one. Of so many numbers of a row, the lines of the source stay in the
+    # processor's cache until the next rows take the numbers beside them.
+    index = [slice(None)] * moved.ndim
+    for start in range(0, moved.shape[axis], _STRIP):
+        index[axis] = slice(start, start + _STRIP)
+        result[tuple(index)] = moved[tuple(index)]
 
 
 def permuted_parts(array: Array, axes: Axes, *, scratch: Scratch) -> Iterator[Array]:
@@ -62,8 +68,6 @@ def permuted_parts(array: Array, axes: Axes, *, scratch: Scratch) -> Iterator[Ar
         yield permuted(array, axes, scratch=scratch)
         return
     rows = max(1, _LARGEST_PART * array.shape[axis] // array.nbytes)
-    if not array.transpose(axes).flags.c_contiguous:
-        rows = min(rows, _BLOCK)
     index = [slice(None)] * array.ndim
     for start in range(0, array.shape[axis], rows):
         index[axis] = slice(start, start + rows)

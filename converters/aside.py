@@ -39,19 +39,28 @@ class Aside(AbstractContextManager["Aside"]):
         self._waiting += 1
         self._tasks.put(task)
 
-    def busy(self) -> int:
-        """How many tasks are not done yet. Raises what the first that failed raised."""
+    def look(self) -> None:
+        """Raise what the first task that failed raised."""
         self._collect(self._ends.qsize())
-        return self._waiting
+
+    def help(self) -> bool:
+        """Do a task that nobody has begun; False where there is none. Raises what the first that failed raised."""
+        try:
+            task = self._tasks.get_nowait()
+        except Empty:
+            return False
+        if task is not None:
+            _do(task, self._ends)
+        self.look()
+        return True
 
     def wait(self) -> None:
         """Return when every task is done, those that nobody has begun by the caller itself.
 
         Raises what the first that failed raised.
         """
-        with suppress(Empty):
-            while (task := self._tasks.get_nowait()) is not None:
-                _do(task, self._ends)
+        while self.help():
+            pass
         self._collect(self._waiting)
 
     def _collect(self, count: int) -> None:

@@ -1,13 +1,14 @@
 """The arrays of a conversion on their way: read, checked, turned into what the target has, written and read back.
 
 Large arrays go in parts that fit the cache of a processor core; those that are turned are read whole and written in
-parts. A second core, where there is one, carries some of them: two are in memory at a time. Small ones that follow each
-other in the output are written together.
+parts. A second core, where there is one, carries them from the first moment on, while this one carries the small ones
+and then helps: two are in memory at a time. Small ones that follow each other in the output are written together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from threading import local
@@ -16,16 +17,13 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.arrays import cast, is_finite, keeps_order, permuted, permuted_parts
+from converters.arrays import cast, copy_turned, is_finite, keeps_order, permuted, permuted_parts
 from converters.aside import WORTH_IT, Aside
 from converters.epsilon import shifted
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
 from converters.formats.plain_bytes import PART, PlainBytes
 from converters.plan import Step
 from effnet_core import EffnetError
-
-_AHEAD = 4
-"""So many arrays may wait for the second core; a further one is carried by the first."""
 
 Bytes = NDArray[np.uint8]
 
@@ -38,14 +36,26 @@ class Carrier(AbstractContextManager["Carrier"]):
     """Carries arrays from a reader to a writer, step by step, in buffers that are used again.
 
     Every method raises `NotFinite` for weights that are no numbers unless they are allowed, and what reading and
-    writing raise; for a large array that may be at a later call, at the latest at `settle`.
+    writing raise; that may be at a later call, at the latest at `settle`.
     """
 
-    def __init__(self, reader: Reader, writer: Writer, *, allow_non_finite: bool) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        writer: Writer,
+        *,
+        allow_non_finite: bool,
+        progress: Callable[[int], object] = lambda nbytes: None,
+    ) -> None:
+        """`progress` is called with the bytes that have arrived."""
         self._reader = reader
         self._writer = writer
         self._allow_non_finite = allow_non_finite
+        self._progress = progress
+        self._arrived: deque[int] = deque()
+        self._done = 0
         self._aside = Aside()
+        self._small: list[tuple[Step, TensorInfo, PlainBytes, Location]] = []
         self._room = _Room()
         self._run = _Run()
         # Not of `_room`: what is turned into it stays for the next step, beside arrays that are carried while it waits.
@@ -53,35 +63,59 @@ class Carrier(AbstractContextManager["Carrier"]):
         self._last: tuple[tuple[object, ...], Array] | None = None
 
     def carry(self, step: Step) -> Location:
-        """Carry the array of a step, the next one that the writer expects; gives where it stands in the output."""
+        """Take over the array of a step, the next one that the writer expects; gives where it stands in the output."""
+        place = self._take_over(step)
+        self._report()
+        return place
+
+    def _take_over(self, step: Step) -> Location:
         if step.source is None:
+            self._arrived.append(step.target.nbytes)
             return self._writer.write(np.array(step.value or 0, dtype=step.target.dtype))
         source = self._reader.plain(step.source)
         place = None if source is None else self._writer.reserve()
         if source is None or place is None:
             return self._carry_whole(step, step.source)
-        self._last = None  # its memory is used again
-        nbytes, info = step.target.nbytes, self._reader.tensors[step.source]
-        is_same = info.dtype == step.target.dtype and not step.shift and keeps_order(step.unfolded, step.axes)
-        if is_same and nbytes <= PART // 2:
-            self._gather(info, source, place)
-            return place
-        carry = partial(self._carry_same, info) if is_same else partial(self._carry_turned, step, info)
-        if nbytes >= WORTH_IT and self._aside.busy() < _AHEAD:
-            self._aside.run(partial(carry, source, place))
+        info = self._reader.tensors[step.source]
+        stays = info.dtype == step.target.dtype and not step.shift
+        if stays and info.nbytes <= PART // 2:
+            self._small.append((step, info, source, place))
+        elif stays and keeps_order(step.unfolded, step.axes):
+            self._aside.run(partial(self._carry_same, info, source, place))
         else:
-            carry(source, place)
+            self._aside.run(partial(self._carry_turned, step, info, source, place))
         return place
 
     def settle(self) -> None:
         """Return when every array has arrived."""
+        for small in self._small:
+            self._gather(*small)
+            self._aside.look()
+        self._small.clear()
         self._write_run()
+        while self._aside.help():
+            self._report()
         self._aside.wait()
+        self._report()
 
-    def _gather(self, info: TensorInfo, source: PlainBytes, place: Location) -> None:
+    def _report(self) -> None:
+        """Say what has arrived since the last time."""
+        if self._arrived:
+            while self._arrived:
+                self._done += self._arrived.popleft()
+            self._progress(self._done)
+
+    def _gather(self, step: Step, info: TensorInfo, source: PlainBytes, place: Location) -> None:
         if not self._run.goes_on(info, place):
             self._write_run()
-        source.fill(self._run.room(info, place))
+        room = self._run.room(info, place)
+        if keeps_order(step.unfolded, step.axes):
+            source.fill(room)
+        else:
+            raw = self._room.source.take(info.nbytes)
+            source.fill(raw)
+            moved = raw.view(info.dtype).reshape(step.unfolded).transpose(step.axes)
+            copy_turned(moved, room.view(info.dtype).reshape(moved.shape))
         source.check()
 
     def _write_run(self) -> None:
@@ -92,6 +126,8 @@ class Carrier(AbstractContextManager["Carrier"]):
             for info, numbers in run.arrays():
                 _Finite(self._reader, info.name).all(numbers)
         self._writer.write_at(run.place, 0, run.bytes)
+        self._arrived.append(run.bytes.nbytes)
+        self._report()
 
     def _carry_same(self, info: TensorInfo, source: PlainBytes, place: Location) -> None:
         finite = _Finite(self._reader, info.name)
@@ -103,19 +139,25 @@ class Carrier(AbstractContextManager["Carrier"]):
         source.check()
         if not self._allow_non_finite:
             finite.check()
+        self._arrived.append(info.nbytes)
 
     def _carry_turned(self, step: Step, info: TensorInfo, source: PlainBytes, place: Location) -> None:
         raw = self._room.source.take(info.nbytes)
-        source.fill(raw)
+        finite = _Finite(self._reader, info.name)
+        for start in range(0, info.nbytes, PART):
+            part = raw[start : start + PART]
+            source.fill(part)
+            finite.add(part.view(info.dtype))
         source.check()  # first: what is damaged may look like anything
-        array = raw.view(info.dtype)
         if not self._allow_non_finite:
-            _Finite(self._reader, info.name).all(array)
+            finite.check()
+        array = raw.view(info.dtype)
         start = 0  # in bytes
         for part in permuted_parts(array.reshape(step.unfolded), step.axes, scratch=self._room.turned):
             converted = self._cast(part, step, of=array)
             self._writer.write_at(place, start, converted)
             start += converted.nbytes
+        self._arrived.append(step.target.nbytes)
 
     def _carry_whole(self, step: Step, source: str) -> Location:
         key = (source, step.axes, step.target.dtype)
@@ -125,6 +167,7 @@ class Carrier(AbstractContextManager["Carrier"]):
         place = self._writer.write(self._last[1])
         if self._reader.tensors[source].nbytes >= WORTH_IT:
             self._aside.wait()  # the check of the array, in whose memory the next is read
+        self._arrived.append(step.target.nbytes)
         return place
 
     def _array(self, step: Step, source: str) -> Array:

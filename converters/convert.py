@@ -24,7 +24,7 @@ from converters.dialects.dialect import Dialect
 from converters.epsilon import SHIFTED_KEY
 from converters.errors import OutputError
 from converters.formats import find_format, output_format, writer_class
-from converters.formats.base import Location, Reader, TensorInfo
+from converters.formats.base import Location, Reader, TensorInfo, Writer
 from converters.left_out import LeftOut, left_out
 from converters.opening import open_checkpoint
 from converters.plan import Plan, Step, plan_conversion
@@ -137,10 +137,7 @@ def convert_checkpoint(
     if layout.holds_companions and dialect.companions is not None:
         metadata |= dialect.companions(plan.spec)
     with writer_class(name)(path, tensors, metadata, overwrite=options.overwrite, sync=options.sync) as writer:
-        # Held by no name: its buffers are gone before the result is opened.
-        places = _carry_all(
-            Carrier(checkpoint.reader, writer, allow_non_finite=options.allow_non_finite), plan.steps, progress
-        )
+        places = _carry_all(checkpoint.reader, writer, plan.steps, options, progress)
         with writer.finish() as result:
             _check_result(path, result, tensors, places)
         files = writer.commit()
@@ -174,16 +171,17 @@ def _stem(path: Path) -> str:
     return re.sub(r"\.(index|data-[0-9]+-of-[0-9]+)$", "", os.path.realpath(path))
 
 
-def _carry_all(carrier: Carrier, steps: Sequence[Step], progress: Progress | None) -> list[Location]:
+def _carry_all(
+    reader: Reader, writer: Writer, steps: Sequence[Step], options: TargetOptions, progress: Progress | None
+) -> list[Location]:
     total = sum(step.target.nbytes for step in steps)
-    places: list[Location] = []
-    done = 0
-    with carrier:
-        for step in steps:
-            places.append(carrier.carry(step))
-            done += step.target.nbytes
-            if progress is not None:
-                progress(done, total)
+
+    def report(done: int) -> None:
+        if progress is not None:
+            progress(done, total)
+
+    with Carrier(reader, writer, allow_non_finite=options.allow_non_finite, progress=report) as carrier:
+        places = [carrier.carry(step) for step in steps]
         carrier.settle()
     return places
 

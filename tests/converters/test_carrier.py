@@ -35,7 +35,8 @@ FILES = {
     "keras-weights": "m.weights.h5",
     "keras-h5": "m.h5",
 }
-LARGE = pytest.mark.parametrize("worth_it", [1, carrier.WORTH_IT], ids=["two threads", "one thread"])
+LARGE = pytest.mark.parametrize("part", [256, carrier.PART], ids=["two threads", "one thread"])
+"""Bytes; arrays that are no larger than half a part are carried by one thread."""
 
 
 def saved(name: str, folder: Path) -> Path:
@@ -60,12 +61,9 @@ def test_the_bytes_in_parts_are_those_of_the_whole_array(name: str, tmp_path: Pa
 
 @LARGE
 @pytest.mark.parametrize("name", FILES)
-def test_many_parts_arrive_as_they_were(
-    name: str, worth_it: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(carrier, "WORTH_IT", worth_it)
-    monkeypatch.setattr(carrier, "PART", 1024)
-    monkeypatch.setattr(plain_bytes, "PART", 1024)
+def test_many_parts_arrive_as_they_were(name: str, part: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(carrier, "PART", part)
+    monkeypatch.setattr(plain_bytes, "PART", part)
     for target in ("out.safetensors", "out.h5"):
         folder = tmp_path / target.removeprefix("out.")
         folder.mkdir()
@@ -118,10 +116,10 @@ def test_an_array_that_is_written_twice_outlasts_those_carried_between(
 @pytest.mark.parametrize("dtype", [None, "float16"])
 @pytest.mark.parametrize("name", ["tensor-bundle", "npz", "pth"])
 def test_a_damaged_array_is_found_by_its_checksum(
-    name: str, dtype: str | None, worth_it: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    name: str, dtype: str | None, part: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Also where a number has become too large for the type of the target: that is not what is wrong."""
-    monkeypatch.setattr(carrier, "WORTH_IT", worth_it)
+    monkeypatch.setattr(carrier, "PART", part)
     path = saved(name, tmp_path)
     with open_checkpoint(path) as checkpoint:
         source = next(source for source in checkpoint.sources if source.entry.parameter.name == "head.conv.kernel")
@@ -141,9 +139,9 @@ def test_a_damaged_array_is_found_by_its_checksum(
 @LARGE
 @pytest.mark.parametrize("target", ["out.safetensors", "out.pth"])
 def test_a_disk_that_gives_back_other_bytes_is_found(
-    target: str, worth_it: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    target: str, part: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(carrier, "WORTH_IT", worth_it)
+    monkeypatch.setattr(carrier, "PART", part)
     source = saved("safetensors", tmp_path)
     convert(source, tmp_path / target, sync=False)
     with open_reader(tmp_path / target) as reader:

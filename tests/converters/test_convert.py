@@ -176,12 +176,23 @@ def test_a_source_is_never_written_over(name: str, spelling: str, tmp_path: Path
     assert {path: path.read_bytes() for path in report.target} == before
 
 
-def test_progress_counts_the_bytes_written(tmp_path: Path, saved: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    report = convert(saved, tmp_path / "m.npz", sync=False, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (report.nbytes, report.nbytes)
-    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
-    assert report.tensors == len(seen) == len(STATE)
+@pytest.mark.parametrize("part", [256, carrier.PART], ids=["two threads", "one thread"])
+@pytest.mark.parametrize("name", FILES)
+def test_progress_counts_the_bytes_written(
+    name: str, part: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, saved: Path
+) -> None:
+    monkeypatch.setattr(carrier, "PART", part)
+    seen: list[tuple[int, int, threading.Thread]] = []
+    report = convert(
+        saved,
+        tmp_path / FILES[name],
+        sync=False,
+        progress=lambda done, total: seen.append((done, total, threading.current_thread())),
+    )
+    assert {(total, thread) for _, total, thread in seen} == {(report.nbytes, threading.main_thread())}
+    told = [done for done, _, _ in seen]
+    assert told[-1] == report.nbytes
+    assert told == sorted(set(told))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -203,6 +214,7 @@ def test_large_weights_that_are_no_numbers_are_refused_too(
 ) -> None:
     """They are looked at in another thread, while they are written."""
     monkeypatch.setattr(carrier, "WORTH_IT", 1)
+    monkeypatch.setattr(carrier, "PART", 64)
     broken = dict(STATE) | {"classifier.bias": np.full(10, np.nan, np.float32)}
     save_state(tmp_path / "broken.npz", SPEC, broken, sync=False, allow_non_finite=True)
     with pytest.raises(NotFinite, match=r"classifier\.bias holds NaN or infinite numbers: 10 NaN"):

@@ -22,6 +22,10 @@ class Fillable(Protocol):
         """Read bytes from an offset into the whole buffer."""
         ...
 
+    def bytes_at(self, offset: int, count: int) -> bytes:
+        """`count` bytes from an offset."""
+        ...
+
 
 class InputFile:
     """A regular file and its size in bytes.

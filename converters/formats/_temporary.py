@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from converters.formats.base import read_exactly
@@ -41,6 +42,12 @@ class TemporaryData:
     def fill(self, buffer: NDArray[Any], *, offset: int) -> None:
         """Read bytes from an offset into the whole buffer."""
         read_exactly(self._file.fileno(), buffer, offset=offset, where=f"temporary file in {self._folder}")
+
+    def bytes_at(self, offset: int, count: int) -> bytes:
+        """`count` bytes from an offset."""
+        buffer = np.empty(count, dtype=np.uint8)
+        self.fill(buffer, offset=offset)
+        return buffer.tobytes()
 
     def close(self) -> None:
         """Remove the file."""

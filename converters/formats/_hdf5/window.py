@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from converters.formats._input import Fillable
 
 _MOST_BYTES, _BYTES_OF_READ = 64 << 20, 32
@@ -62,6 +60,4 @@ class Window:
         return start[behind:end] if end <= len(start) else self.bytes_at(offset + behind, count)
 
     def _read(self, offset: int, count: int) -> bytes:
-        buffer = np.empty(count, dtype=np.uint8)
-        self.source.fill(buffer, offset=self.base + offset)
-        return buffer.tobytes()
+        return self.source.bytes_at(self.base + offset, count)

@@ -13,6 +13,8 @@ import pytest
 
 from converters.errors import FormatError, OutputError, UnsupportedFile
 from converters.formats import _zip_writer
+from converters.formats._input import InputFile
+from converters.formats._zip import ZipArchive
 from converters.formats.npz import NpzReader, NpzWriter
 from effnet_core import EffnetError
 from tests.converters.formats import containers, zips
@@ -279,3 +281,22 @@ def test_damage_anywhere_in_a_large_array_is_seen(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with NpzReader(path) as reader, pytest.raises(FormatError, match="CRC-32"):
             reader.read("large")
+
+
+@pytest.mark.parametrize("size", [0, 1, (2 << 20) - 1, 2 << 20, (5 << 20) + 3])
+def test_a_checksum_taken_by_two_cores_is_that_of_the_whole(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    sound = bytearray(zips.zipped({"entry": np.random.default_rng(0).bytes(size)}))
+    for place in (None, *({0, size // 2 - 1, size // 2, size - 1} & set(range(size)))):
+        damaged = bytearray(sound)
+        if place is not None:
+            damaged[sound.index(b"entry") + len("entry") + place] ^= 1
+        path.write_bytes(damaged)
+        file = InputFile(path)
+        archive = ZipArchive(file)
+        if place is None:
+            archive.verify(archive.entries["entry"])
+        else:
+            with pytest.raises(FormatError, match="CRC-32"):
+                archive.verify(archive.entries["entry"])
+        file.close()

@@ -55,7 +55,7 @@ class Carrier(AbstractContextManager["Carrier"]):
         self._arrived: deque[int] = deque()
         self._done = 0
         self._aside = Aside()
-        self._small: list[tuple[Step, TensorInfo, PlainBytes, Location]] = []
+        self._small: list[Callable[[], object]] = []
         self._room = _Room()
         self._run = _Run()
         # Not of `_room`: what is turned into it stays for the next step, beside arrays that are carried while it waits.
@@ -65,6 +65,7 @@ class Carrier(AbstractContextManager["Carrier"]):
     def carry(self, step: Step) -> Location:
         """Take over the array of a step, the next one that the writer expects; gives where it stands in the output."""
         place = self._take_over(step)
+        self._aside.look()
         self._report()
         return place
 
@@ -76,22 +77,28 @@ class Carrier(AbstractContextManager["Carrier"]):
         place = None if source is None else self._writer.reserve()
         if source is None or place is None:
             return self._carry_whole(step, step.source)
+        self._last = None  # one array less in memory, beside those that are carried
         info = self._reader.tensors[step.source]
         stays = info.dtype == step.target.dtype and not step.shift
-        if stays and info.nbytes <= PART // 2:
-            self._small.append((step, info, source, place))
+        is_small = info.nbytes <= PART // 2
+        if stays and is_small:
+            carry = partial(self._gather, step, info, source, place)
         elif stays and keeps_order(step.unfolded, step.axes):
-            self._aside.run(partial(self._carry_same, info, source, place))
+            carry = partial(self._carry_same, info, source, place)
         else:
-            self._aside.run(partial(self._carry_turned, step, info, source, place))
+            carry = partial(self._carry_turned, step, info, source, place)
+        if is_small:
+            self._small.append(carry)
+        else:
+            self._aside.run(carry)
         return place
 
     def settle(self) -> None:
         """Return when every array has arrived."""
-        for small in self._small:
-            self._gather(*small)
+        for carry in self._small:
+            carry()
             self._aside.look()
-        self._small.clear()
+            self._report()
         self._write_run()
         while self._aside.help():
             self._report()
@@ -100,9 +107,10 @@ class Carrier(AbstractContextManager["Carrier"]):
 
     def _report(self) -> None:
         """Say what has arrived since the last time."""
-        if self._arrived:
-            while self._arrived:
-                self._done += self._arrived.popleft()
+        before = self._done
+        while self._arrived:
+            self._done += self._arrived.popleft()
+        if self._done != before:
             self._progress(self._done)
 
     def _gather(self, step: Step, info: TensorInfo, source: PlainBytes, place: Location) -> None:
@@ -127,7 +135,6 @@ class Carrier(AbstractContextManager["Carrier"]):
                 _Finite(self._reader, info.name).all(numbers)
         self._writer.write_at(run.place, 0, run.bytes)
         self._arrived.append(run.bytes.nbytes)
-        self._report()
 
     def _carry_same(self, info: TensorInfo, source: PlainBytes, place: Location) -> None:
         finite = _Finite(self._reader, info.name)
@@ -197,6 +204,7 @@ class Carrier(AbstractContextManager["Carrier"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._small.clear()  # they name this object: without a garbage collector its buffers would stay
         self._aside.close()
 
 

@@ -14,7 +14,7 @@ from converters.naming import entry_of, named_entry, table
 from converters.recognition import Recognised
 from converters.small_heads import SmallHead, find_small_head, fitted_head
 from converters.sorted_names import SortedNames
-from effnet_core import NetworkSpec, ending, parameters, with_classes, without_classifier
+from effnet_core import NetworkSpec, Pooling, ending, parameters, with_classes, without_classifier
 
 
 def ending_with_head(
@@ -73,6 +73,12 @@ def _keras_model(reader: Reader, recognised: Recognised) -> KerasModel | None:
     text = reader.metadata.get(KERAS_CONFIG_KEY)
     norm = recognised.prefix + recognised.dialect.layers["head.norm"]
     return None if text is None else KerasModel(text=text, norm=norm)
+
+
+def configured_pooling(reader: Reader, recognised: Recognised) -> Pooling | None:
+    """What follows the network in the configuration of a Keras model, None where that cannot be told."""
+    model = _keras_model(reader, recognised)
+    return None if model is None else model.pooling
 
 
 def _fitted(recognised: Recognised, spec: NetworkSpec, names: SortedNames, behind: Shapes) -> SmallHead:

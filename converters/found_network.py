@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converters.architecture import find_architecture
-from converters.checkpoint import SourceOptions
+from converters.checkpoint import KERAS_CONFIG_KEY, SourceOptions
 from converters.dialects._json_fields import other_architecture
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
 from converters.errors import UnknownArchitecture
@@ -59,6 +59,10 @@ def _prepared(
     """The network with what its dialect does and what the file says about its input."""
     dialect = recognised.dialect
     said = configured(understood(found, dialect), dialect, reader.metadata)
+    if KERAS_CONFIG_KEY in reader.metadata:
+        from converters.keras_body import with_layers  # noqa: PLC0415 - of whole Keras models
+
+        said = with_layers(said, recognised, reader.metadata[KERAS_CONFIG_KEY])
     _refuse(reader, options, said.refusal)
     notes = said.notes if stated is None or not stated.front else (*said.notes, stated.front)
     if options.recipe is not None:

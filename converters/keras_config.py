@@ -67,6 +67,18 @@ def layers_behind(text: str, path: str) -> tuple[Layer, ...] | None:
         return None
 
 
+def layers_beside(text: str, path: str) -> tuple[tuple[Layer, frozenset[str]], ...] | None:
+    """Every layer of the model that holds a layer itself, each with the names of those whose results it takes.
+
+    None where the text is no configuration of a model that holds the layer; `path` as above.
+    """
+    try:
+        place = _place(text, path)
+        return None if place is None else place.beside()
+    except (ValueError, RecursionError):
+        return None
+
+
 class UnclearModel(ValueError):
     """A configuration from which the way to or from a layer cannot be told."""
 
@@ -121,10 +133,11 @@ class _Model:
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where a layer stands: what gives the way to it, and the way from it to the output."""
+    """Where a layer stands: what gives the way to it, the way from it to the output, and the model that holds it."""
 
     before: Callable[[], tuple[Layer, ...]]
     behind: Callable[[], tuple[Layer, ...]]
+    beside: Callable[[], tuple[tuple[Layer, frozenset[str]], ...]]
 
 
 def _place(text: str, path: str) -> _Place | None:
@@ -142,12 +155,20 @@ def _places(model: _Model | None, name: str, *, around: str, depth: int) -> Iter
         return
     ways = [partial(way, model, around=around, depth=depth) for way in (_way_in, _way_out)]
     if name in model.layers:
-        yield f"{around}{name}", _Place(before=partial(ways[0], name), behind=partial(ways[1], name))
+        beside = partial(_beside, model, around=around)
+        yield f"{around}{name}", _Place(before=partial(ways[0], name), behind=partial(ways[1], name), beside=beside)
     for inner, entry in model.layers.items():
         for path, inside in _places(_model(entry), name, around=f"{around}{inner}/", depth=depth + 1):
             before = partial(_joined, partial(ways[0], inner), inside.before)
             behind = partial(_joined, inside.behind, partial(ways[1], inner))
-            yield path, _Place(before=before, behind=behind)
+            yield path, _Place(before=before, behind=behind, beside=inside.beside)
+
+
+def _beside(model: _Model, *, around: str) -> tuple[tuple[Layer, frozenset[str]], ...]:
+    return tuple(
+        (Layer(kind=str(entry.get("class_name")), path=f"{around}{name}", config=_settings(entry)), model.before[name])
+        for name, entry in model.layers.items()
+    )
 
 
 def _joined(*ways: Callable[[], tuple[Layer, ...]]) -> tuple[Layer, ...]:

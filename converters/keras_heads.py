@@ -56,6 +56,15 @@ class KerasModel:
         except UnclearModel:
             return True
 
+    @property
+    def pooling(self) -> Pooling | None:
+        """The first global pooling behind that norm, None where there is none or the way is not clear."""
+        try:
+            way = self.behind or ()
+        except UnclearModel:
+            return None
+        return next((_POOLING[layer.kind] for layer in way if layer.kind in _POOLING), None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class StatedHead:

@@ -14,7 +14,7 @@ from effnet.choices import Backend
 from effnet.formats import KERAS
 from effnet.frameworks import import_frameworks, is_installed
 from effnet.sources import Source, find_source
-from effnet_core import InvalidOption
+from effnet_core import InvalidOption, Pooling
 
 HOME = {
     "tensor-bundle": Backend.TF,
@@ -66,6 +66,7 @@ def load_model(
     adaptation: Adaptation = NOTHING,
     dtype: str = "float32",
     include_top: bool = True,
+    pooling: Pooling | None = None,
     endpoints: Sequence[str] | None = None,
     device: str | None = None,
 ) -> Any:
@@ -73,9 +74,9 @@ def load_model(
     `ModelProto` that takes images (N, H, W, C)) with a checkpoint's weights.
 
     This is how a model is made from a path or from `official:NAME`: `create_model` of `effnet_tf`, `effnet_torch` and
-    `effnet_onnx` takes weights that are in memory. `adaptation` is as in `load_network`. `dtype`, `include_top` and
-    `endpoints` are those of `create_model` of every backend; `device` is PyTorch's ("cpu" unless given), Keras places
-    its models itself. Raises `InvalidOption`, and what `load_network` and `create_model` raise.
+    `effnet_onnx` takes weights that are in memory. `adaptation` is as in `load_network`. `dtype`, `include_top`,
+    `pooling` and `endpoints` are those of `create_model` of every backend; `device` is PyTorch's ("cpu" unless given),
+    Keras places its models itself. Raises `InvalidOption`, and what `load_network` and `create_model` raise.
     """
     chosen = Backend(backend)
     if device is not None and chosen is Backend.TF:
@@ -95,7 +96,12 @@ def load_model(
             from effnet_tf import create_model as create_keras_model
 
             return create_keras_model(
-                network.spec, network.state, dtype=dtype, include_top=include_top, endpoints=endpoints
+                network.spec,
+                network.state,
+                dtype=dtype,
+                include_top=include_top,
+                pooling=pooling,
+                endpoints=endpoints,
             )
         case Backend.TORCH:
             from effnet_torch import create_model as create_torch_model
@@ -105,6 +111,7 @@ def load_model(
                 network.state,
                 dtype=dtype,
                 include_top=include_top,
+                pooling=pooling,
                 endpoints=endpoints,
                 device=device or "cpu",
             ).eval()
@@ -112,7 +119,12 @@ def load_model(
             from effnet_onnx import create_model as create_onnx_model
 
             return create_onnx_model(
-                network.spec, network.state, dtype=dtype, include_top=include_top, endpoints=endpoints
+                network.spec,
+                network.state,
+                dtype=dtype,
+                include_top=include_top,
+                pooling=pooling,
+                endpoints=endpoints,
             )
 
 

@@ -13,36 +13,19 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 keras = pytest.importorskip("keras", reason="Keras is not installed")
 
-from keras.src.applications.efficientnet import EfficientNet  # keras.applications offers the published sizes only
-
 import effnet
 from converters import SourceOptions, convert, digest, open_checkpoint
 from effnet_core import Activation, HiddenActivation, HiddenDense, HiddenNorm, NetworkSpec, Pooling
+from tests.foreign.narrow_keras import BOUND, PIXELS, SIZE, backbone, distance, make_lively
 
 pytestmark = pytest.mark.filterwarnings(
     # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
     "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
 )
 layers = keras.layers
-SIZE = 64
-PIXELS = np.random.default_rng(1).uniform(0, 255, (2, SIZE, SIZE, 3)).astype(np.float32)
-BOUND = 1e-5
 WITH_CONFIGURATION = (".keras", ".h5")
 WITHOUT = (".weights.h5", "", ".index")
 """Files of weights, a SavedModel, a TensorFlow checkpoint."""
-
-
-def backbone() -> Any:
-    return EfficientNet(
-        width_coefficient=0.13,
-        depth_coefficient=0.5,
-        default_size=SIZE,
-        input_shape=(SIZE, SIZE, 3),
-        weights=None,
-        include_top=False,
-        weights_name="b0",
-        name="efficientnetb0",
-    )
 
 
 def nested() -> Any:
@@ -61,21 +44,6 @@ def flat() -> Any:
     return keras.Model(body.input, layers.Dense(5, name="out")(x))
 
 
-def make_lively(model: Any) -> None:
-    random = np.random.default_rng(0)
-    for variable in model.weights:
-        shape, (layer, leaf) = tuple(variable.shape), variable.path.split("/")[-2:]
-        if layer.startswith("normalization") or "seed" in leaf:
-            continue  # what normalises pixels stays
-        if leaf == "kernel":
-            fan_in = np.prod(shape[:2] if layer.endswith("dwconv") else shape[:-1])
-            variable.assign(random.normal(0, np.sqrt(2 / fan_in), shape))
-        elif leaf == "moving_variance":
-            variable.assign(random.uniform(0.4, 1.2, shape))
-        else:
-            variable.assign(random.normal(leaf == "gamma", 0.2, shape))
-
-
 @pytest.fixture(scope="module", params=[nested, flat])
 def saved(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
     """Where the files of a model are, without suffix, and its logits."""
@@ -91,19 +59,6 @@ def saved(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 def file_of(path: Path, suffix: str) -> Path:
     return path / "ck.index" if suffix == ".index" else Path(f"{path}{suffix}")
-
-
-def distance(path: Path, logits: np.ndarray, backend: str, options: SourceOptions | None = None) -> float:
-    """The largest difference between logits, of the largest logit."""
-    model = effnet.load_model(path, backend=backend, options=options)
-    prepared = model.spec.preprocessing if backend == "torch" else effnet.load_network(path).spec.preprocessing
-    x = (PIXELS - np.float32(prepared.mean)) / np.float32(prepared.scale)
-    if backend == "tf":
-        found = model(x).numpy()
-    else:
-        with torch.no_grad():
-            found = model(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()  # (N, H, W, C) -> (N, C, H, W)
-    return float(np.abs(found - logits).max() / np.abs(logits).max())
 
 
 def corrected(spec: NetworkSpec, name: str) -> NetworkSpec:

@@ -1,0 +1,143 @@
+"""Networks of keras.applications whose configuration changes what their layers compute: read so, or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+keras = pytest.importorskip("keras", reason="Keras is not installed")
+
+from converters import SourceOptions, UnknownArchitecture, convert, open_checkpoint
+from effnet_core import Activation, NetworkSpec, Pooling
+from tests.foreign.narrow_keras import BOUND, PIXELS, backbone, distance, make_lively
+
+pytestmark = pytest.mark.filterwarnings(
+    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
+    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
+)
+FILES = pytest.mark.parametrize("suffix", [".keras", ".h5"])
+IN_SPITE = SourceOptions(arch="efficientnet-b0", width=0.13, depth=0.5)
+
+
+def saved(model: Any, path: Path) -> np.ndarray:
+    """Writes a lively model, and gives its outputs."""
+    make_lively(model)
+    model.save(path)
+    return model(PIXELS).numpy()
+
+
+def edited(change: Callable[[dict[str, Any]], object], **options: Any) -> Any:
+    """The network with a classifier, its layers' configurations changed."""
+    model = backbone(include_top=True, classes=5, classifier_activation=None, **options)
+    config = model.get_config()
+    for layer in config["layers"]:
+        change(layer["config"])
+    return keras.Model.from_config(config)
+
+
+def with_activation(spec: NetworkSpec, activation: Activation) -> NetworkSpec:
+    assert spec.head is not None
+    return replace(
+        spec,
+        stem=replace(spec.stem, activation=activation),
+        blocks=tuple(replace(block, activation=activation) for block in spec.blocks),
+        head=replace(spec.head, activation=activation),
+    )
+
+
+@FILES
+def test_another_activation_is_refused_and_read_with_its_definition(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"relu{suffix}"
+    logits = saved(edited(lambda config: None, activation="relu"), path)
+    with pytest.raises(UnknownArchitecture, match=r"the activation relu behind stem_bn, .* --spec") as refusal:
+        open_checkpoint(path)
+    assert len(str(refusal.value)) < 600
+    assert distance(path, logits, "torch", IN_SPITE) > 0.05  # the names and shapes are those of the usual network
+    with open_checkpoint(path, IN_SPITE) as checkpoint:
+        spec = with_activation(checkpoint.spec, Activation.RELU)
+    assert distance(path, logits, "torch", SourceOptions(spec=spec)) < BOUND
+
+
+@pytest.mark.parametrize(
+    ("layers", "activation"),
+    [("stem_activation", "gelu"), ("block2a_se_reduce", "relu"), ("block2a_se_expand", "hard_sigmoid")],
+)
+def test_another_activation_of_one_layer_is_refused(layers: str, activation: str, tmp_path: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
+        if config["name"] == layers:
+            config["activation"] = activation
+
+    saved(edited(change), tmp_path / "changed.keras")
+    with pytest.raises(UnknownArchitecture, match=f"the activation {activation} behind"):
+        open_checkpoint(tmp_path / "changed.keras")
+
+
+def test_other_names_of_the_same_activation_are_read(tmp_path: Path) -> None:
+    for activation in ("silu", keras.activations.silu):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.keras"
+        logits = saved(backbone(include_top=True, classes=5, classifier_activation=None, activation=activation), path)
+        assert distance(path, logits, "torch") < BOUND
+
+
+@FILES
+def test_the_epsilon_is_that_of_the_configuration(suffix: str, tmp_path: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
+        if "epsilon" in config:
+            config["epsilon"] = 0.05
+
+    path, target = tmp_path / f"epsilon{suffix}", tmp_path / "a.safetensors"
+    logits = saved(edited(change), path)
+    report = convert(path, target, sync=False)
+    assert any("norms with epsilon 0.05, and so the network is taken" in note for note in report.notes)
+    assert report.spec.norm is not None
+    assert distance(target, logits, "torch") < BOUND
+    usual = replace(report.spec, norm=replace(report.spec.norm, epsilon=1e-3))
+    assert distance(target, logits, "torch", SourceOptions(spec=usual)) > 1e-3
+
+
+def test_several_epsilons_are_refused(tmp_path: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
+        if config["name"] == "block3a_bn":
+            config["epsilon"] = 0.01
+
+    saved(edited(change), tmp_path / "two.keras")
+    with pytest.raises(UnknownArchitecture, match=r"epsilons 0\.001 in stem_bn, 0\.01 in block3a_bn"):
+        open_checkpoint(tmp_path / "two.keras")
+
+
+def test_an_epsilon_that_is_none_is_refused(tmp_path: Path) -> None:
+    """As somebody may have written it by hand: the configuration in the file is not Keras' own any more."""
+    path = tmp_path / "wrong.h5"
+    saved(edited(lambda config: None), path)
+    open_checkpoint(path).reader.close()
+    for epsilon in ("x", -1, None, 1e400):
+        with h5py.File(path, "r+") as file:
+            config = json.loads(file.attrs["model_config"])
+            for layer in config["config"]["layers"]:
+                if layer["config"]["name"] == "stem_bn":
+                    layer["config"]["epsilon"] = epsilon
+            file.attrs["model_config"] = json.dumps(config)
+        with pytest.raises(UnknownArchitecture, match="epsilons 0 in stem_bn"):
+            open_checkpoint(path)
+
+
+@FILES
+@pytest.mark.parametrize("pooling", ["max", "avg"])
+def test_features_that_the_model_pools_otherwise_are_named(pooling: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"features{suffix}"
+    features = saved(backbone(pooling=pooling), path)
+    with open_checkpoint(path) as checkpoint:
+        said = [note for note in checkpoint.notes if "takes their maximum over the image: ask for it" in note]
+    assert len(said) == (pooling == "max")
+    for backend in ("torch", "tf"):
+        assert distance(path, features, backend, pooling={"max": Pooling.MAX, "avg": Pooling.AVERAGE}[pooling]) < BOUND
+        assert (distance(path, features, backend) < BOUND) is (pooling == "avg")

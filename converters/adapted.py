@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.adapting import Adaptation
-from converters.checkpoint import Checkpoint, Source
+from converters.checkpoint import Checkpoint, Source, check_classes
 from converters.dialects.native import NATIVE
 from converters.edits import CutFirst, Draw, Edit, RepeatInputs, SumInputs
 from converters.formats.base import Array, Location, Reader, TensorInfo
@@ -48,6 +48,7 @@ def plan_change(spec: NetworkSpec, adaptation: Adaptation) -> Change:
     """What an adaptation means for a network. Raises `InvalidOption` and `InvalidSpec` for what it does not allow."""
     if adaptation.seed < 0:
         raise InvalidOption(f"The seed is {adaptation.seed}; expected a whole number of at least 0.")
+    check_classes(adaptation.num_classes)
     if adaptation.drop_background and adaptation.drop_head:
         raise InvalidOption("Dropping the head leaves no background class to cut; expected one of the two, found both.")
     edits: dict[str, Edit] = {}
@@ -61,13 +62,15 @@ def plan_change(spec: NetworkSpec, adaptation: Adaptation) -> Change:
         spec = without_background(spec)
         edits |= {"classifier.kernel": CutFirst(axis=1), "classifier.bias": CutFirst(axis=0)}
         notes.append(f"The background, class 0, is cut: {ending(spec)} are left.")
+    before = ending(spec)
     if adaptation.drop_head and spec.classifier is not None:
-        notes.append(f"The classifier ({ending(spec)}) is left out: the network gives features.")
         spec = without_classifier(spec)
+        if adaptation.num_classes is None:
+            notes.append(f"The classifier ({before}) is left out: the network gives features.")
     classes = None if spec.classifier is None else spec.classifier.num_classes
     if adaptation.num_classes not in (None, classes):
         background = None if spec.classifier is None or spec.classifier.label_offset == 0 else classes
-        before, spec = ending(spec), with_classes(spec, adaptation.num_classes)
+        spec = with_classes(spec, adaptation.num_classes)
         fresh = [item for item in parameters(spec) if item.part == "classifier"]
         edits |= {item.name: Draw(parameter=item, seed=adaptation.seed) for item in fresh}
         notes.append(

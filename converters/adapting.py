@@ -20,9 +20,10 @@ class Adaptation:
     drop_background: bool = False
     """Cut the first class, where that is the background (1001 classes become ImageNet's 1000)."""
     drop_head: bool = False
-    """Leave hidden layers and classifier out."""
+    """Leave hidden layers and classifier out; with `num_classes` a fresh classifier takes their place."""
     num_classes: int | None = None
-    """Classes of the classifier; where it has another number, or does not exist, a fresh one is drawn."""
+    """Classes of the classifier, at least 1; where it has another number, does not exist or is dropped with the head,
+    a fresh one is drawn."""
     seed: int = 0
     """Of what is drawn."""
     fold: bool = False

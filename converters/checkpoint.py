@@ -26,6 +26,15 @@ KERAS_CONFIG_KEY = "model_config"
 NO_ACTIVATION = "none"
 
 
+def check_classes(num_classes: int | None) -> None:
+    """Raise `InvalidOption` for a classifier of no class."""
+    if num_classes is not None and num_classes < 1:
+        raise InvalidOption(
+            f"The number of classes (--num-classes, num_classes=...) is {num_classes}; a classifier needs at least 1. "
+            "To leave the classifier out, convert with --drop-head, in Python Adaptation(drop_head=True)."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
     """What the user says about a checkpoint; None: find it out from the file."""
@@ -49,8 +58,10 @@ class SourceOptions:
     def __post_init__(self) -> None:
         """Take the words of `Ema` for its members.
 
-        Raises `EmaUnavailable` for any other word, `InvalidOption` for an activation that there is not.
+        Raises `EmaUnavailable` for any other word, `InvalidOption` for an activation that there is not and for a
+        classifier of no class.
         """
+        check_classes(self.num_classes)
         if self.ema not in list(Ema):
             raise EmaUnavailable(f"ema is {self.ema!r}; expected one of {', '.join(Ema)}.")
         if self.head_activation not in (None, NO_ACTIVATION, *Activation):

@@ -35,6 +35,8 @@ _PLACES = ("stage", "stage_index", "repeat", "letter")
 _FIELD = re.compile(r"\{(\w+)\}")
 _COUNTED = re.compile(r"_[0-9]+(?=/[^/]*$)")
 _DIGITS = "0123456789"
+_SMALL = 0.1
+"""A network among others has at least this part of the names of the largest: what is smaller has some by chance."""
 _BOUNDARY = re.compile(r"[./]")
 _LONGEST_KEPT = 256
 """Letters of a name that is looked up once; only hostile files have longer ones, with endless parts."""
@@ -87,6 +89,13 @@ def recognise(dialect: Dialect, names: Iterable[str], *, prefix: str | None = No
         whole_blocks=None if num_blocks is None else _whole_blocks([*indices.values(), *places.values()]),
         rivals=tuple(largest[1:]),
     )
+
+
+def starts_of_networks(dialect: Dialect, names: Iterable[str]) -> list[str]:
+    """What stands before the names of each network of a file, in order."""
+    counts = {start: len(matches) for start, matches in _by_prefix(dialect, names, None).items()}
+    least = _SMALL * max(counts.values(), default=0)
+    return sorted(start for start, count in counts.items() if count >= least)
 
 
 def _whole_blocks(tensors: list[int]) -> int:

@@ -12,13 +12,23 @@ from converters.dialects import DIALECTS, Dialect
 from converters.errors import counted, some_of
 from converters.formats import FORMATS
 from converters.formats.base import Reader
-from converters.recognition import Recognised, normalisation_name, recognise
+from converters.recognition import (
+    Recognised,
+    is_of_network,
+    normalisation_name,
+    pattern,
+    recognise,
+    starts_of_networks,
+    variable_name,
+)
 from effnet_core import EffnetError
 
 _FEW = 40
 """Names that are looked at to tell the dialects apart."""
 _STRAY = 8
 """So few names, if they are a small part of a file, belong to a dialect by chance."""
+_NEARLY_ALL = 0.9
+"""A network of which a dialect knows a smaller part is not in that dialect."""
 
 
 class UnknownDialect(EffnetError):
@@ -41,20 +51,18 @@ def find_dialect(name: str) -> Dialect:
 def recognised_names(reader: Reader, options: SourceOptions) -> Recognised:
     """The dialect that knows most names of the file, or the one that the user names, and where its names stand.
 
-    Raises `UnknownDialect` where none knows them and `SeveralNetworks` where they stand behind several prefixes.
+    Raises `UnknownDialect` where none knows them, or the one that the user names does not, or nothing stands behind
+    the prefix that the user says, and `SeveralNetworks` where they stand behind several prefixes.
     """
     if options.dialect is not None:
         found = recognise(find_dialect(options.dialect), reader.tensors, prefix=options.prefix)
+        _check_named(reader, found, options)
     else:
         found = _most_recognised(reader, options.prefix)
-    few = options.dialect is None and found.count < min(_STRAY, len(reader.tensors))
+    few = options.dialect is None and _is_few(reader, found)
     if few or found.num_blocks == 0:
-        raise UnknownDialect(
-            f"{reader.path} holds {counted(len(reader.tensors), 'tensor')}, of whose names only {found.count} could be "
-            f"those of an EfficientNet ({found.dialect.title}){'' if found.num_blocks else ', and of no block'}: it is "
-            f"probably another architecture. The first are: {some_of(reader.tensors)}. If it is an EfficientNet, "
-            f"name the dialect of its names: --from (dialect=...), one of {', '.join(DIALECTS)}."
-        )
+        _check_prefix(reader, options)
+        raise UnknownDialect(_no_network(reader, found, is_named=options.dialect is not None))
     if found.rivals:
         places = ", ".join(repr(prefix) for prefix in sorted((found.prefix, *found.rivals)))
         raise SeveralNetworks(
@@ -64,7 +72,82 @@ def recognised_names(reader: Reader, options: SourceOptions) -> Recognised:
     return found
 
 
+def _check_named(reader: Reader, found: Recognised, options: SourceOptions) -> None:
+    """Raise `UnknownDialect` where the names are not those of the dialect that the user names, but of another one."""
+    if not _leaves_names(found, list(reader.tensors)):
+        return
+    other = _most_recognised(reader, options.prefix)
+    if _is_few(reader, other) or other.num_blocks == 0 or _has_other_blocks(reader, other):
+        return
+    is_other = found.count < _NEARLY_ALL * other.count and not _leaves_names(other, list(reader.tensors))
+    if found.num_blocks == 0 or is_other:
+        name = other.dialect.name
+        raise UnknownDialect(
+            f"{reader.path} holds {counted(len(reader.tensors), 'tensor')}; expected names of {found.dialect.name}, as "
+            f"--from (dialect=...) says, found {found.count}, and {other.count} of {name}. The first are: "
+            f"{some_of(reader.tensors, count=3)}. Leave --from away, or say --from {name} (dialect={name!r})."
+        )
+
+
+def _has_other_blocks(reader: Reader, found: Recognised) -> bool:
+    """Whether the blocks of a file hold many tensors that the dialect does not know, as another architecture's do."""
+    names = (name for name in reader.tensors if name.startswith(found.prefix))
+    unknown = sum(
+        is_of_network(found.dialect, variable := variable_name(found.dialect, name.removeprefix(found.prefix)))
+        and pattern(found.dialect).fullmatch(variable) is None
+        and is_ignorable(found.dialect, name) is None
+        for name in names
+    )
+    return found.count < _NEARLY_ALL * (found.count + unknown)
+
+
+def _check_prefix(reader: Reader, options: SourceOptions) -> None:
+    """Raise `UnknownDialect` where the networks of a file stand elsewhere than behind the prefix that the user says."""
+    if options.prefix is None:
+        return
+    anywhere = _most_recognised(reader, None)
+    if _is_few(reader, anywhere) or anywhere.num_blocks == 0:
+        return
+    places = starts_of_networks(anywhere.dialect, reader.tensors)
+    if options.prefix in places:
+        return
+    listed = some_of((repr(place) for place in places if place), count=4)
+    if not any(places):
+        advice = "The names of its network have nothing before them: leave --prefix away"
+    elif len(places) == 1:
+        advice = f"The names of its network begin with {listed}: say that, or leave --prefix away"
+    else:
+        bare = "" if places[0] else ", or with nothing before them"
+        advice = f"The names of its networks begin with {listed}{bare}: say which one is meant"
+    begin_so = any(name.startswith(options.prefix) for name in reader.tensors)
+    raise UnknownDialect(
+        f"{reader.path} holds {counted(len(reader.tensors), 'tensor')}; expected a network whose names begin with "
+        f"{options.prefix!r}, as --prefix (prefix=...) says, found {'none' if begin_so else 'no name that does'}. "
+        f"{advice}."
+    )
+
+
+def _no_network(reader: Reader, found: Recognised, *, is_named: bool) -> str:
+    """That no names, or only a few, are those of an EfficientNet."""
+    holds = f"{reader.path} holds {counted(len(reader.tensors), 'tensor')}"
+    first, dialects = some_of(reader.tensors), ", ".join(DIALECTS)
+    if found.count == 0 and not is_named:
+        return f"{holds}; no known dialect has these names: {first}. Dialects: {dialects}."
+    advice = f" If it is an EfficientNet, name the dialect of its names: --from (dialect=...), one of {dialects}."
+    return (
+        f"{holds}, of whose names only {found.count} could be those of an EfficientNet "
+        f"({found.dialect.title}){'' if found.num_blocks else ', and of no block'}: it is probably another "
+        f"architecture. The first are: {first}.{'' if is_named else advice}"
+    )
+
+
+def _is_few(reader: Reader, found: Recognised) -> bool:
+    """Whether so few names are those of a dialect that they may be so by chance."""
+    return found.count < min(_STRAY, len(reader.tensors))
+
+
 def _most_recognised(reader: Reader, prefix: str | None) -> Recognised:
+    """The dialect that knows most names, of which there may be none."""
     names = list(reader.tensors)
     # A few names from all over the file tell most dialects apart.
     few = names[:: len(names) // _FEW + 1]
@@ -74,11 +157,6 @@ def _most_recognised(reader: Reader, prefix: str | None) -> Recognised:
         if best.count < max(1, len(names) // 4):
             tried = list(_in_order(reader))
         best = max((best, *(recognise(one, names, prefix=prefix) for one in tried)), key=lambda found: found.count)
-    if best.count == 0:
-        raise UnknownDialect(
-            f"{reader.path} holds {counted(len(reader.tensors), 'tensor')}; no known dialect has these names: "
-            f"{some_of(reader.tensors)}. Dialects: {', '.join(DIALECTS)}."
-        )
     return best
 
 

@@ -67,7 +67,11 @@ def convert(
     ] = False,
     drop_head: Annotated[
         bool,
-        typer.Option("--drop-head", help="Leave the classifier and its hidden layers out.", rich_help_panel=_NETWORK),
+        typer.Option(
+            "--drop-head",
+            help="Leave the classifier and its hidden layers out; with --num-classes a fresh one takes their place.",
+            rich_help_panel=_NETWORK,
+        ),
     ] = False,
     seed: Annotated[
         int, typer.Option(min=0, metavar="S", help="Seed of a fresh classifier.", rich_help_panel=_NETWORK)
@@ -103,7 +107,10 @@ def convert(
     """Convert a checkpoint to another format and naming.
 
     The file is read back and compared before it takes its name. No framework is loaded; only writing .keras and
-    --verify need them. Where the classifier has not --num-classes N classes, or with --drop-head, a fresh one is drawn.
+    --verify need them.
+
+    With --num-classes N a fresh classifier is drawn where the file's has not N classes, or --drop-head leaves it out;
+    with --drop-head alone the network gives features.
 
     With --fold the result has no batch normalisation and gives the same in evaluation; only this project's own naming
     (native, effnet-torch, effnet-keras, .keras) has such networks.

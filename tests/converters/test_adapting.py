@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from converters import Adaptation, SourceOptions, adapt, convert, open_checkpoint, save_state, state_checkpoint
-from effnet_core import InvalidOption, InvalidSpec, with_classes, with_in_channels, without_classifier, without_head
+from effnet_core import (
+    InvalidOption,
+    InvalidSpec,
+    ending,
+    with_classes,
+    with_in_channels,
+    without_classifier,
+    without_head,
+)
 from tests.converters.memory import equal, in_dialect, opened
 from tests.heads import narrow, with_hidden
 from tests.lively import lively_state
@@ -135,6 +143,12 @@ def test_a_dropped_head_can_be_drawn_again():
     assert len([reason for reason in dropped.ignored.values() if reason == "left out on demand"]) == len(gone)
     again = adapted(hidden, state, drop_head=True, num_classes=10)
     assert again.spec.classifier.hidden == ()
+    assert [dropped.notes[-1], again.notes[-1]] == [
+        f"The classifier ({ending(hidden)}) is left out: the network gives features.",
+        f"The classifier is new, drawn from seed 0: {ending(hidden)} before, 10 classes now. What it gives means "
+        "nothing before it is trained.",
+    ]
+    assert len(again.notes) == len(dropped.notes)
     assert not np.array_equal(again.state()["classifier.kernel"], state["classifier.kernel"][:, :10])
     kept = adapted(hidden, state, num_classes=10).state()
     assert np.array_equal(kept["hidden.0.kernel"], state["hidden.0.kernel"])
@@ -152,7 +166,8 @@ def test_a_file_without_classifier_gets_one():
     [
         (without_head(SPEC), {"num_classes": 5}, InvalidSpec, "no head and no classifier"),
         (SPEC, {"in_channels": 0}, InvalidOption, "input channels is 0"),
-        (narrow(), {"num_classes": 0}, InvalidSpec, "num_classes of the classifier is 0"),
+        (SPEC, {"num_classes": 0}, InvalidOption, "num_classes=.* is 0; a classifier needs at least 1.*--drop-head"),
+        (without_head(SPEC), {"num_classes": -3, "drop_head": True}, InvalidOption, "is -3; a classifier needs at"),
         (with_in_channels(SPEC, 4), {"in_channels": 3}, InvalidOption, "takes 4 channels; expected 3"),
         (SPEC, {"drop_head": True, "drop_background": True}, InvalidOption, "found both"),
     ],
@@ -160,6 +175,14 @@ def test_a_file_without_classifier_gets_one():
 def test_impossible_changes(spec, options, error, message):
     with pytest.raises(error, match=message):
         adapted(spec, lively_state(spec), **options)
+
+
+@pytest.mark.parametrize("num_classes", [0, -1])
+def test_a_source_has_no_classifier_of_no_class(num_classes):
+    with pytest.raises(InvalidOption, match=rf"num_classes=.* is {num_classes}; a classifier needs at least 1"):
+        SourceOptions(num_classes=num_classes)
+    assert SourceOptions(num_classes=1).num_classes == 1
+    assert adapted(num_classes=1).spec.classifier.num_classes == 1
 
 
 def test_a_file_is_adapted_on_the_way_and_says_so(tmp_path):

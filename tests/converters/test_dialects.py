@@ -312,6 +312,91 @@ def test_of_two_networks_the_user_says_which() -> None:
         assert equal(opened(arrays, SourceOptions(prefix=prefix)).state(), state)
 
 
+def behind(*prefixes: str, dialect: str = "timm") -> dict[str, np.ndarray]:
+    arrays = in_dialect(dialect, NARROW, lively_state(NARROW))
+    return {prefix + name: array for prefix in prefixes for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "prefixes", "said", "message"),
+    [
+        (
+            "timm",
+            ("student.", "teacher."),
+            "teach",
+            "found none. The names of its networks begin with 'student.', 'tea",
+        ),
+        (
+            "timm",
+            ("student.", "teacher."),
+            "x.",
+            "no name that does. .*'student.', 'teacher.': say which one is meant.",
+        ),
+        ("torchvision", ("", "teacher."), "x.", "begin with 'teacher.', or with nothing before them: say which one"),
+        ("torchvision", ("module.",), "x.", "begin with 'module.': say that, or leave --prefix away"),
+        ("official", ("",), "x/", "no name that does. The names of its network have nothing .*: leave --prefix away"),
+        (
+            "native",
+            ("a.", "b.", "c.", "d.", "e."),
+            "x.",
+            "begin with 'a.', 'b.', 'c.', 'd.' and 1 more: say which one is meant",
+        ),
+    ],
+)
+def test_a_prefix_behind_which_no_network_stands(
+    dialect: str, prefixes: tuple[str, ...], said: str, message: str
+) -> None:
+    arrays = behind(*prefixes, dialect=dialect)
+    with pytest.raises(UnknownDialect, match=message) as caught:
+        opened(arrays, SourceOptions(prefix=said))
+    assert repr(said) in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_prefix_in_a_file_without_a_network_is_told_of_the_names() -> None:
+    with pytest.raises(UnknownDialect, match="no known dialect has these names"):
+        opened(resnet50(), SourceOptions(prefix="backbone."))
+    arrays = behind("teacher.") | {f"teacher.head.{index}": np.zeros(3, np.float32) for index in range(20)}
+    assert opened(arrays, SourceOptions(prefix="teacher.")).dialect.name == "timm"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "said", "count"),
+    [
+        ("timm", "torchvision", 0),
+        ("torchvision", "official", 0),
+        ("native", "effnet-torch", 33),
+        ("keras-hub", "qubvel", 229),
+    ],
+)
+def test_names_of_another_dialect_than_the_one_that_is_named(dialect: str, said: str, count: int) -> None:
+    arrays = behind("module.", dialect=dialect) if dialect == "timm" else behind("", dialect=dialect)
+    expected = (
+        rf"expected names of {said}, as --from .* found {count}, and {len(arrays)} of {dialect}\..* --from {dialect}"
+    )
+    with pytest.raises(UnknownDialect, match=expected) as caught:
+        opened(arrays, SourceOptions(dialect=said))
+    assert "architecture" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+    for right in (None, dialect):
+        assert opened(arrays, SourceOptions(dialect=right)).dialect.name == dialect
+
+
+def test_an_architecture_that_shares_many_names_with_a_dialect_is_told_of_none() -> None:
+    arrays = behind("")
+    others = {name.replace(".weight", ".0.weight"): array for name, array in arrays.items() if ".conv_" in name}
+    with pytest.raises(UnknownDialect, match="probably another architecture"):
+        opened(arrays | others, SourceOptions(dialect="torchvision"))
+    with pytest.raises(UnknownDialect, match=r"--from timm"):
+        opened(arrays | dict(list(others.items())[:9]), SourceOptions(dialect="torchvision"))
+
+
+def test_a_named_dialect_is_taken_where_another_one_has_more_names() -> None:
+    arrays = behind("student.", dialect="torchvision") | behind("teacher.", "third.")
+    assert opened(arrays, SourceOptions(dialect="torchvision")).dialect.name == "torchvision"
+    assert opened(behind(""), SourceOptions(dialect="timm-symmetric")).dialect.name == "timm-symmetric"
+
+
 def test_an_unknown_tensor_inside_a_block_is_a_mismatch() -> None:
     arrays = in_dialect("timm", NARROW, lively_state(NARROW))
     arrays["blocks.2.0.attention.weight"] = np.zeros(3, np.float32)
@@ -325,6 +410,7 @@ def test_another_architecture_is_refused(dialect: str | None) -> None:
     with pytest.raises(UnknownDialect, match="and of no block: it is probably another architecture") as caught:
         opened(resnet50(), SourceOptions(dialect=dialect))
     assert "conv1.weight, bn1.weight" in str(caught.value)
+    assert ("name the dialect" in str(caught.value)) is (dialect is None)
     assert len(str(caught.value)) < 1000
 
 

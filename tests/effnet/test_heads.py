@@ -147,4 +147,8 @@ def test_convert_with_options_that_adapt(tmp_path):
     assert not np.array_equal(other.state["classifier.kernel"], found.state["classifier.kernel"])
     assert run("convert", source, target, "--force", "--num-classes", 5).stdout.count("The classifier is new") == 0
     assert "label_offset" in run("convert", source, tmp_path / "z.npz", "--drop-background", code=2).stderr
+    for command in (("convert", source, tmp_path / "z.npz"), ("inspect", source)):
+        said = run(*command, "--num-classes", 0, code=2).stderr
+        assert "a classifier needs at least 1" in said
+        assert "--drop-head" in said
     assert not (tmp_path / "z.npz").exists()

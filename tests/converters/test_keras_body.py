@@ -1,0 +1,84 @@
+"""What the configuration of a Keras model says of a network's layers, in memory; tests/foreign asks Keras itself."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converters import Checkpoint, SourceOptions, UnknownArchitecture
+from converters.memory import MemoryReader
+from converters.opening import understand
+from effnet_core import resolve, to_json
+from tests.converters.memory import in_dialect
+from tests.lively import lively_state
+
+SPEC = resolve("b0", width=0.13, depth=0.5, num_classes=10)
+ARRAYS = in_dialect("keras-applications", SPEC, lively_state(SPEC))
+
+
+def layer(kind: str, name: str, **settings: Any) -> dict[str, Any]:
+    return {"class_name": kind, "config": {"name": name, **settings}}
+
+
+def opened(
+    *behind: dict[str, Any], epsilon: object = 1e-3, options: SourceOptions | None = None, **metadata: str
+) -> Checkpoint:
+    """The network whose configuration has its last norm and these layers behind it, one after the other."""
+    norm = layer("BatchNormalization", "top_bn", epsilon=epsilon)
+    reader = MemoryReader(ARRAYS, path=Path("m"), format="memory")
+    text = json.dumps({"class_name": "Sequential", "config": {"layers": [norm, *behind]}})
+    reader.metadata = {"model_config": text, **metadata}
+    return understand(reader, options or SourceOptions())
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        layer("Activation", "a", activation="swish"),
+        layer("Activation", "a", activation="silu"),
+        layer(
+            "Activation", "a", activation={"class_name": "function", "config": "silu", "registered_name": "function"}
+        ),
+        layer("Activation", "a", activation="own>swish"),  # of somebody who registered it
+        layer("Activation", "a", activation=7),
+        layer("Lambda", "a"),
+        layer("Dropout", "a", rate=0.1),
+    ],
+)
+def test_what_may_be_the_network_is_read(following: dict[str, Any]) -> None:
+    assert opened(following).spec.norm == SPEC.norm
+
+
+@pytest.mark.parametrize(
+    ("following", "name"),
+    [
+        (layer("Activation", "a", activation="relu"), "relu"),
+        (layer("Activation", "a", activation={"class_name": "function", "config": "gelu"}), "gelu"),
+        (layer("Activation", "a", activation="linear"), "linear"),
+        (layer("ReLU", "a"), "relu"),
+        (layer("ReLU", "a", max_value=6.0), "relu6"),
+        (layer("LeakyReLU", "a", negative_slope=0.1), "leaky_relu"),
+    ],
+)
+def test_another_activation_is_refused(following: dict[str, Any], name: str) -> None:
+    with pytest.raises(UnknownArchitecture, match=f"the activation {name} behind top_bn: that is not efficientnet-b0"):
+        opened(following)
+    for options in (SourceOptions(arch="b0", width=0.13, depth=0.5), SourceOptions(spec=SPEC)):
+        assert opened(following, options=options).spec.head == SPEC.head
+    assert opened(following, **{"effnet.spec": to_json(SPEC)}).spec == SPEC
+
+
+@pytest.mark.parametrize(("epsilon", "expected"), [(1e-3, 1e-3), (1e-5, 1e-5), (1, 1.0)])
+def test_one_epsilon_is_taken(epsilon: float, expected: float) -> None:
+    assert SPEC.norm is not None
+    checkpoint = opened(epsilon=epsilon)
+    assert checkpoint.spec.norm == replace(SPEC.norm, epsilon=expected)
+    assert any("and so the network is taken" in note for note in checkpoint.notes) is (epsilon != 1e-3)
+
+
+@pytest.mark.parametrize("epsilon", [0, -1e-3, "0.001", None, True, float("nan")])
+def test_an_epsilon_that_is_none_is_refused(epsilon: object) -> None:
+    with pytest.raises(UnknownArchitecture, match="epsilons 0 in top_bn"):
+        opened(epsilon=epsilon)

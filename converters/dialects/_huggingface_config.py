@@ -39,6 +39,10 @@ _NEAREST = {
     Resampling.HALF_PIXEL_BICUBIC: Resampling.PILLOW_BICUBIC,
 }
 """Pillow's filter that is nearest to TensorFlow's, which transformers has not."""
+POOLING = {Pooling.AVERAGE: "mean", Pooling.MAX: "max"}
+"""`pooling_type` by our names. The window has as many pixels as the head has channels, so it covers every grid that the
+model takes.
+"""
 _HEAD = 1280
 
 
@@ -88,7 +92,7 @@ def to_config(spec: NetworkSpec) -> dict[str, Any]:
         "squeeze_expansion_ratio": 0.25,
         "hidden_act": "swish",
         "hidden_dim": spec.head.out_channels,
-        "pooling_type": "mean",
+        "pooling_type": POOLING[spec.classifier.pooling],
         "batch_norm_eps": norm.epsilon,
         # Handed to PyTorch as it is, which means the weight of the new statistic by it.
         "batch_norm_momentum": round(1 - norm.decay, 12),
@@ -166,8 +170,8 @@ def _problems(spec: NetworkSpec) -> list[str]:
 
 def _inexpressible(spec: NetworkSpec, head: Head, classifier: Classifier) -> list[str]:
     found: list[str] = []
-    if classifier.hidden or classifier.pooling is not Pooling.AVERAGE:
-        found.append("its classifier is average pooling and one dense layer")
+    if classifier.hidden:
+        found.append("its classifier is one dense layer")
     if spec.preprocessing.resolution % 2:
         found.append(f"its stem is right for even sides alone, not for {spec.preprocessing.resolution} pixels")
     if spec.rounding is not Rounding.GUARDED:

@@ -1,15 +1,18 @@
 """What `config.json` and `preprocessor_config.json` of transformers say about the network beside them.
 
-Widths, repeats and classes follow from the weights themselves. What these do not tell is here: the epsilon, the size of
-the input and how its pixels are normalised. Sources as in `_huggingface_config`.
+Widths, repeats and classes follow from the weights themselves. What these do not tell is here: the pooling and the
+epsilon (in `_huggingface_options`), the size of the input and how its pixels are normalised. Sources as in
+`_huggingface_config`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import cast
 
 from converters.dialects._huggingface_config import RESAMPLE, depthwise_padding
+from converters.dialects._huggingface_options import with_options
 from converters.dialects._json_fields import (
     Fields,
     as_fields,
@@ -21,7 +24,7 @@ from converters.dialects._json_fields import (
     whole_numbers,
 )
 from converters.dialects.dialect import Configured, PixelRange
-from effnet_core import JpegDecoding, NetworkSpec, WholeImage, norm_of
+from effnet_core import JpegDecoding, NetworkSpec, WholeImage
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation of transformers' EfficientNetImageProcessor where its file names none."""
@@ -32,8 +35,12 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
     """The network with what transformers' files, by name, say of it."""
     config = fields_of(texts.get("config.json"))
     notes: list[str] = []
+    refusal = None
     if config is not None and config.get("model_type") == "efficientnet":
-        spec = _with_config(spec, config)
+        spec, more, refusal = with_options(spec, config)
+        notes += more
+        spec, more = _with_config(spec, config)
+        notes += more
     else:
         config = None
     prepared = fields_of(texts.get("preprocessor_config.json"))
@@ -44,20 +51,33 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
             notes.append("preprocessor_config.json divides pixels twice by its image_std (include_top): both are one.")
     if config is not None:
         notes += _padding_notes(spec, config)
-    return Configured(spec=spec, pixels=pixels, notes=tuple(notes))
+    return Configured(spec=spec, pixels=pixels, notes=tuple(notes), refusal=refusal)
 
 
-def _with_config(spec: NetworkSpec, config: Fields) -> NetworkSpec:
-    epsilon = number(config.get("batch_norm_eps"))
-    if epsilon is not None:
-        spec = replace(spec, norm=replace(norm_of(spec, wanted="an epsilon"), epsilon=epsilon))
-    resolution = side(config.get("image_size"))
+def _with_config(spec: NetworkSpec, config: Fields) -> tuple[NetworkSpec, tuple[str, ...]]:
+    """With the size of its input and its dropout, and a note where the size makes no sense."""
+    given, notes = config.get("image_size"), tuple[str, ...]()
+    resolution = _square(given)
     if resolution is not None:
         spec = replace(spec, preprocessing=replace(spec.preprocessing, resolution=resolution))
+    elif given is not None:
+        notes = (
+            f"config.json has the image_size {given!r:.60}, where the side of a square image was expected, in pixels; "
+            "it was not looked at.",
+        )
     rate = number(config.get("dropout_rate"), above=-1.0)
     if spec.classifier is not None and rate is not None and 0 <= rate < 1:
         spec = replace(spec, classifier=replace(spec.classifier, dropout_rate=rate))
-    return spec
+    return spec, notes
+
+
+def _square(size: object) -> int | None:
+    """The side of a square in pixels, given as a number or as height and width."""
+    match cast("list[object]", size) if isinstance(size, list) else [size, size]:
+        case [height, width] if height == width:
+            return side(height)
+        case _:
+            return None
 
 
 def _with_size(spec: NetworkSpec, prepared: Fields) -> NetworkSpec:
@@ -101,14 +121,21 @@ def _pixels(prepared: Fields) -> PixelRange | None:
 
 
 def _padding_notes(spec: NetworkSpec, config: Fields) -> list[str]:
-    padded = whole_numbers(config.get("depthwise_padding"))
-    resolution = side(config.get("image_size")) or spec.preprocessing.resolution
+    given = config.get("depthwise_padding")
+    padded = [] if given is None else whole_numbers(given)
+    resolution = _square(config.get("image_size")) or spec.preprocessing.resolution
     expected = depthwise_padding(replace(spec, preprocessing=replace(spec.preprocessing, resolution=resolution)))
-    if padded is None or (padded == expected and resolution == spec.preprocessing.resolution):
+    if padded is None:
+        return [
+            f"config.json has the depthwise_padding {given!r:.60}, where a list of blocks was expected; it was not "
+            "looked at."
+        ]
+    if padded == expected and resolution == spec.preprocessing.resolution:
         return []
     if any(index >= len(spec.blocks) for index in padded) or len(padded) > len(spec.blocks):
         return ["config.json has a depthwise_padding that names blocks which are not there; it was not looked at."]
+    said = "no depthwise_padding" if given is None else f"the depthwise_padding {padded}"
     return [
-        f"config.json has the depthwise_padding {padded}; SAME padding of {spec.preprocessing.resolution} pixels needs "
+        f"config.json has {said}; SAME padding of {spec.preprocessing.resolution} pixels needs "
         f"{depthwise_padding(spec)}. Where they differ, transformers' own model gives other logits than this network."
     ]

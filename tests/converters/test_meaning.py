@@ -236,6 +236,8 @@ def test_maximum_pooling_is_refused_where_the_targets_own_network_averages(tmp_p
     assert any("Pooling differs" in note for note in accepted.notes)
     timm = convert(tmp_path / "max.safetensors", tmp_path / "timm.pth", to="timm", sync=False)
     assert any("global_pool='max'" in note for note in timm.notes)
+    other = convert(tmp_path / "max.safetensors", tmp_path / "other.safetensors", to="huggingface", sync=False)
+    assert any("pooling_type='max'" in note for note in other.notes)
     # The control: the network that averages is written without a word about it.
     save_state(tmp_path / "mean.safetensors", SPEC, STATE, sync=False)
     usual = convert(tmp_path / "mean.safetensors", tmp_path / "usual.pth", to="efficientnet-pytorch", sync=False)

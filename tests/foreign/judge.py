@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,12 @@ class Network:
     width: float | None = None
     """None: as published."""
     depth: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What else it is made with, in the library's words; transformers alone is asked for any."""
 
 
-def narrow(name: str, *, width: float = WIDTH, depth: float = DEPTH, classes: int = 10) -> Network:
-    return Network(name=name, classes=classes, width=width, depth=depth)
+def narrow(name: str, *, width: float = WIDTH, depth: float = DEPTH, classes: int = 10, **settings: Any) -> Network:
+    return Network(name=name, classes=classes, width=width, depth=depth, settings=settings)
 
 
 @dataclass(frozen=True, kw_only=True)

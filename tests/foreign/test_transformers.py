@@ -4,14 +4,18 @@ It pads as TensorFlow does at the size in its configuration and at those whose g
 at the same places; at all others its logits are its own.
 """
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import effnet
-from converters import SourceOptions
+from converters import SourceOptions, UnknownArchitecture
 from effnet.choices import Backend
+from effnet_core import Pooling
 from tests.foreign.comparison import (
     check_back,
     check_controls,
@@ -61,6 +65,50 @@ def test_native_size(judge: Judge, tmp_path: Path) -> None:
     ours = check_there(made, "safetensors", HUGGINGFACE)
     check_controls(ours, made)
     check_back(judge, made, ours, tmp_path / "ours", to="huggingface")
+
+
+def test_maximum_pooling(judge: Judge, tmp_path: Path) -> None:
+    made = judge.make(narrow("b0", pooling_type="max"), sizes=RIGHT_SIZES["b0"])
+    ours = check_there(made, "safetensors", HUGGINGFACE)
+    check_controls(ours, made)
+    assert ours.spec.classifier is not None
+    averaged = replace(ours.spec, classifier=replace(ours.spec.classifier, pooling=Pooling.AVERAGE))
+    control = our_logits(replace(ours, spec=averaged), made, made.logits, backend=Backend.TORCH)
+    assert too_far(control, made.logits, factor=100).keys() == made.logits.keys()
+    check_back(judge, made, ours, tmp_path / "ours", to="huggingface")
+
+
+@pytest.mark.parametrize("settings", [{"batch_norm_eps": 0.05}, {"hidden_act": "silu", "batch_norm_momentum": 0.5}])
+def test_other_settings_that_have_a_definition(settings: dict[str, Any], judge: Judge) -> None:
+    made = judge.make(narrow("b0", **settings), sizes=[(64, 96)], dtypes=["float64"])
+    check_there(made, "safetensors", SourceOptions())
+
+
+@pytest.mark.parametrize(
+    "settings", [{"hidden_act": "relu"}, {"hidden_act": "gelu"}, {"strides": [1, 2, 2, 1, 1, 2, 1]}]
+)
+def test_settings_without_a_definition_are_refused(settings: dict[str, Any], judge: Judge) -> None:
+    """Their tensors are those of the usual network, whose logits are far away."""
+    made = judge.make(narrow("b0", **settings), sizes=[(64, 96)], dtypes=["float64"])
+    with pytest.raises(UnknownArchitecture, match=f"made with {next(iter(settings))}=.*--from huggingface"):
+        effnet.load_network(made.files["safetensors"])
+    usual = effnet.load_network(made.files["safetensors"], options=HUGGINGFACE)
+    found = our_logits(usual, made, made.logits, backend=Backend.TORCH)
+    assert all(distance(found[key], made.logits[key]) > 0.1 for key in found)
+
+
+def test_what_is_missing_in_a_configuration_is_the_usual(judge: Judge) -> None:
+    made = judge.make(narrow("b0"), sizes=[(64, 96)], dtypes=["float64"])
+    usual = effnet.load_network(made.files["safetensors"])
+    config = json.loads(made.files["config"].read_text())
+    for name in ("pooling_type", "hidden_act", "strides", "batch_norm_eps", "batch_norm_momentum", "depthwise_padding"):
+        del config[name]
+    made.files["config"].write_text(json.dumps(config))
+    assert too_far(judge.logits(made.files["safetensors"], like=made), made.logits) == {}
+    assert effnet.load_network(made.files["safetensors"]).spec == usual.spec
+    # The control: its model is made from what is left in the file.
+    made.files["config"].write_text(json.dumps(config | {"pooling_type": "max"}))
+    assert too_far(judge.logits(made.files["safetensors"], like=made), made.logits, factor=100)
 
 
 def test_its_logits_are_its_own_where_grids_differ(judge: Judge) -> None:

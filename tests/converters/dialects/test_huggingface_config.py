@@ -11,7 +11,7 @@ from converters.dialects._huggingface_config import NoConfig, companions, depthw
 from converters.dialects._huggingface_reading import configured
 from converters.dialects.dialect import Configured
 from converters.meaning import normalised_by
-from effnet_core import JpegDecoding, NetworkSpec, Norm, Pooling, Resampling, WholeImage, resolve
+from effnet_core import HiddenDropout, JpegDecoding, NetworkSpec, Norm, Resampling, WholeImage, resolve
 
 CLASSIFIER = resolve("b0").classifier
 PUBLISHED_PADDING = {
@@ -79,7 +79,10 @@ def test_what_is_written_is_read() -> None:
         (resolve("b0", width=0.13), "no residual in the first block"),
         (replace(resolve("b0"), depth=1.1), "coefficients"),
         (replace(resolve("b0"), classifier=None), "ends with a head and a classifier"),
-        (replace(resolve("b0"), classifier=replace(CLASSIFIER, pooling=Pooling.MAX)), "average pooling"),
+        (
+            replace(resolve("b0"), classifier=replace(CLASSIFIER, hidden=(HiddenDropout(dropout_rate=0.5),))),
+            "one dense",
+        ),
     ],
 )
 def test_networks_that_it_cannot_describe(spec: NetworkSpec, message: str) -> None:
@@ -154,7 +157,7 @@ def test_other_texts_say_nothing(text: str) -> None:
 
 
 def test_fields_that_make_no_sense_are_not_taken() -> None:
-    config = {"image_size": [600, 600], "batch_norm_eps": 1e999, "dropout_rate": 1, "depthwise_padding": ["1"]}
+    config = {"dropout_rate": 1, "num_hidden_layers": "x", "depthwise_padding": [16]}
     size = {"height": -1, "width": True}
     for processor in ({"image_mean": [1, 2]}, {"image_std": [0, 1, 1]}, {"rescale_factor": "2"}):
         found = _said({"size": size, "include_top": False} | processor, config)

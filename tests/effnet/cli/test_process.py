@@ -73,7 +73,8 @@ ELSEWHERE = {
     *(f"converters.{name}" for name in ("adapted", "architecture", "candidates", "cut_off", "difference", "digests")),
     *(f"converters.{name}" for name in ("file_heads", "folding", "found_network", "head_layers", "keras_config")),
     *(f"converters.{name}" for name in ("keras_heads", "keras_normalisation", "memory", "small_heads")),
-    *(f"converters.dialects.{name}" for name in ("_huggingface_config", "_huggingface_reading", "_json_fields")),
+    *(f"converters.dialects._huggingface_{name}" for name in ("config", "options", "reading")),
+    "converters.dialects._json_fields",
     *(f"converters.dialects.{name}" for name in ("_timm_config", "_timm_names", "_timm_options")),
     *("effnet.choices", "effnet.errors", "statistics", "base64"),
 }

@@ -54,7 +54,11 @@ def _configuration(network: dict[str, Any]) -> EfficientNetConfig:
     width, depth, size = PUBLISHED[network["name"]]
     width, depth = network["width"] or width, network["depth"] or depth
     config = EfficientNetConfig(
-        width_coefficient=width, depth_coefficient=depth, image_size=size, num_labels=network["classes"]
+        width_coefficient=width,
+        depth_coefficient=depth,
+        image_size=size,
+        num_labels=network["classes"],
+        **network["settings"],
     )
     config.hidden_dim = round_filters(config, 1280)
     grid, odd, index = ceil(size / 2), [], 0

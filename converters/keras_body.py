@@ -77,12 +77,13 @@ def _judged(said: Configured, epsilons: Mapping[float, str], others: Mapping[str
         notes += (f"The model's configuration has norms with epsilon {epsilon:g}, and so the network is taken.",)
     if not wrong:
         return said._replace(spec=spec, notes=notes)
+    arch = f"--arch {spec.name} --width {spec.width:g} --depth {spec.depth:g}"
     return said._replace(
         refusal=(
             f"the model's configuration has {'; '.join(wrong)}: that is not {spec.name}, which has the activation "
             f"{spec.stem.activation} and one epsilon, {norm.epsilon:g}. Give the definition of its network with --spec "
-            f"FILE.json (`effnet info {spec.name} --json` prints one to change), or --arch {spec.name} to read it as "
-            "that network in spite of this."
+            f"FILE.json, which `effnet info CHECKPOINT {arch} --json` prints to be changed, or {arch} alone to read it "
+            "as that network in spite of this."
         )
     )
 

@@ -14,7 +14,7 @@ from math import isclose
 from typing import NamedTuple
 
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
-from effnet_core import EffnetError, NetworkSpec, Padding, Pooling, Preprocessing, norm_of
+from effnet_core import VARIANTS, EffnetError, NetworkSpec, Padding, Pooling, Preprocessing, norm_of, resolve
 
 STORED_RECIPE = "stored-normalisation"
 """The recipe of a definition whose input normalisation was found in tensors of the file."""
@@ -72,7 +72,7 @@ def settle(spec: NetworkSpec, dialect: Dialect, *, accept_different_logits: bool
     if own is None:
         return Settlement(spec=spec, notes=())
     norm = norm_of(spec, wanted="an epsilon")
-    notes: list[str] = []
+    notes = _function_notes(spec, dialect, accept_different_logits=accept_different_logits)
     if own.padding is not spec.padding:
         if not accept_different_logits:
             raise DifferentSemantics(_refusal(spec, dialect, own))
@@ -104,6 +104,45 @@ def _refusal(spec: NetworkSpec, dialect: Dialect, own: Semantics) -> str:
         "  --accept-different-logits (accept_different_logits=True): write the weights all the same. Measure what it "
         "costs with effnet parity, and fine-tune."
     )
+
+
+def _function_notes(spec: NetworkSpec, dialect: Dialect, *, accept_different_logits: bool) -> list[str]:
+    """A definition may change what no shape tells of its variant, and what other projects' networks have fixed."""
+    changed = _changed(spec)
+    if not changed:
+        return []
+    if not accept_different_logits:
+        raise DifferentSemantics(
+            f"{dialect.title} would give other logits from these weights: this network has {changed}, unlike the usual "
+            f"{spec.name}.\n"
+            "Expected: a target whose network is as the definition says. Ways out:\n"
+            "  --to effnet-torch, --to native or a .keras file: this project's networks are;\n"
+            "  --accept-different-logits (accept_different_logits=True): write the weights all the same."
+        )
+    return [
+        f"This network has {changed}, {dialect.title} those of the usual {spec.name}. The logits will differ, as you "
+        "accepted; effnet parity shows by how much."
+    ]
+
+
+def _changed(spec: NetworkSpec) -> str:
+    """Which of the fields that no shape tells are others than the variant's, in words."""
+    if spec.name not in VARIANTS:
+        return ""
+    usual = resolve(spec.name, width=spec.width, depth=spec.depth)
+    ends = [spec.stem, *spec.blocks, *([] if spec.head is None else [spec.head])]
+    activations = dict.fromkeys(one.activation for one in ends if one.activation is not usual.stem.activation)
+    found = [f"the activation {name}" for name in activations]
+    blocks = list(zip(spec.blocks, usual.blocks, strict=False))
+    if [(block.stage, block.repeat) for block in spec.blocks] != [
+        (block.stage, block.repeat) for block in usual.blocks
+    ]:
+        blocks = []  # a list of blocks of its own, which these projects build as it is
+    if any(one.stride != other.stride for one, other in blocks):
+        found.append("other strides")
+    if any(one.has_residual != other.has_residual for one, other in blocks):
+        found.append("other residuals")
+    return " and ".join(found)
 
 
 def _pooling_notes(spec: NetworkSpec, dialect: Dialect, own: Semantics, *, accept_different_logits: bool) -> list[str]:

@@ -22,6 +22,7 @@ from converters.formats import open_reader
 from converters.memory import MemoryReader
 from converters.opening import understand
 from effnet_core import (
+    Activation,
     JpegDecoding,
     NetworkSpec,
     Norm,
@@ -49,7 +50,7 @@ PADDING = {
 
 def _saved(tmp_path: Path, spec: NetworkSpec) -> Path:
     path = tmp_path / f"{spec.padding}.safetensors"
-    save_state(path, spec, STATE, sync=False)
+    save_state(path, spec, STATE, overwrite=True, sync=False)
     return path
 
 
@@ -267,3 +268,35 @@ def test_every_evaluation_of_torchvision_makes_a_sound_definition() -> None:
         spec = resolve(name)
         changed = replace(spec, preprocessing=evaluation.applied(spec.preprocessing))
         assert changed.preprocessing.resolution == evaluation.resolution
+
+
+def _changed(what: str) -> NetworkSpec:
+    match what:
+        case "activation relu":
+            return replace(SPEC, stem=replace(SPEC.stem, activation=Activation.RELU))
+        case "other strides":
+            return _with_block(SPEC, 1, stride=1)
+        case _:
+            index = next(index for index, block in enumerate(SPEC.blocks) if block.has_residual)
+            return _with_block(SPEC, index, has_residual=False)
+
+
+def _with_block(spec: NetworkSpec, index: int, **fields: object) -> NetworkSpec:
+    blocks = [replace(block, **fields) if place == index else block for place, block in enumerate(spec.blocks)]
+    return replace(spec, blocks=tuple(blocks))
+
+
+@pytest.mark.parametrize("what", ["activation relu", "other strides", "other residuals"])
+@pytest.mark.parametrize("name", sorted(PADDING))
+def test_what_no_shape_tells_is_not_lost_in_a_network_that_has_it_fixed(name: str, what: str, tmp_path: Path) -> None:
+    usual = replace(SPEC, padding=PADDING[name])
+    convert(_saved(tmp_path, usual), tmp_path / "usual.npz", to=name, sync=False)
+    path = _saved(tmp_path, replace(_changed(what), padding=PADDING[name]))
+    with pytest.raises(DifferentSemantics, match=f"this network has .*{what}, unlike the usual efficientnet-b0"):
+        convert(path, tmp_path / "m.npz", to=name, sync=False)
+    assert not (tmp_path / "m.npz").exists()
+    report = convert(path, tmp_path / "m.npz", to=name, accept_different_logits=True, sync=False)
+    assert any(what in note and "as you accepted" in note for note in report.notes)
+    for own in ("native", "effnet-torch", "effnet-keras"):
+        with open_checkpoint(convert(path, tmp_path / f"{own}.npz", to=own, sync=False).target[0]) as checkpoint:
+            assert checkpoint.spec.blocks == _changed(what).blocks

@@ -1,4 +1,4 @@
-"""The configuration of KerasHub's EfficientNetImageClassifier, which names settings in place of layers.
+"""The configurations of KerasHub's EfficientNetImageClassifier and EfficientNetBackbone: settings in place of layers.
 
 Source: keras_hub/src/models/image_classifier.py, efficientnet/efficientnet_backbone.py, 0.32.
 """
@@ -10,28 +10,36 @@ from typing import Any, cast
 
 from converters.dialects.keras_applications import LAYERS
 
-_CLASSIFIER = "EfficientNetImageClassifier"
+_CLASSIFIER, _BACKBONE = "EfficientNetImageClassifier", "EfficientNetBackbone"
 _POOLING = {"avg": "GlobalAveragePooling2D", "max": "GlobalMaxPooling2D"}
 
 
 def with_layers_behind(entry: object) -> object:
-    """Such a configuration as one of layers, those behind the backbone's last norm; any other as it is."""
-    if not isinstance(entry, dict) or cast("Mapping[str, Any]", entry).get("class_name") != _CLASSIFIER:
+    """Such a configuration as one of layers, from the backbone's last norm on; any other as it is."""
+    kind = cast("Mapping[str, Any]", entry).get("class_name") if isinstance(entry, dict) else None
+    if kind not in (_CLASSIFIER, _BACKBONE):
         return cast("object", entry)
     config = _fields(cast("Mapping[str, Any]", entry).get("config"))
-    backbone = _fields(_fields(config.get("backbone")).get("config"))
+    if kind == _BACKBONE:
+        return _end_of(config)
     pooling = str(config.get("pooling"))
-    inside = [
-        _layer("BatchNormalization", LAYERS["head.norm"]),
-        _layer("Activation", "top_activation", activation=_function(backbone.get("activation"))),
-    ]
     layers = [
-        _layer("Sequential", str(backbone.get("name")), layers=inside),
+        _end_of(_fields(_fields(config.get("backbone")).get("config"))),
         _layer(_POOLING.get(pooling, f"the pooling {pooling[:40]!a}"), "pooler"),
         _layer("Dropout", "output_dropout", rate=config.get("dropout")),
         _layer("Dense", LAYERS["classifier"], activation=_function(config.get("activation"))),
     ]
     return _layer("Sequential", str(config.get("name")), layers=layers)
+
+
+def _end_of(backbone: Mapping[str, Any]) -> dict[str, object]:
+    """The last norm and activation, which all others are like."""
+    epsilon = {"epsilon": backbone["batch_norm_epsilon"]} if "batch_norm_epsilon" in backbone else {}
+    inside = [
+        _layer("BatchNormalization", LAYERS["head.norm"], **epsilon),
+        _layer("Activation", "top_activation", activation=_function(backbone.get("activation"))),
+    ]
+    return _layer("Sequential", str(backbone.get("name")), layers=inside)
 
 
 def _layer(kind: str, name: str, **settings: object) -> dict[str, object]:

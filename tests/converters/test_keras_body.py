@@ -10,12 +10,15 @@ import pytest
 from converters import Checkpoint, SourceOptions, UnknownArchitecture
 from converters.memory import MemoryReader
 from converters.opening import understand
-from effnet_core import resolve, to_json
+from effnet_core import Norm, Padding, resolve, to_json, without_classifier
 from tests.converters.memory import in_dialect
 from tests.lively import lively_state
 
 SPEC = resolve("b0", width=0.13, depth=0.5, num_classes=10)
 ARRAYS = in_dialect("keras-applications", SPEC, lively_state(SPEC))
+
+
+HUB = without_classifier(replace(SPEC, padding=Padding.SYMMETRIC))
 
 
 def layer(kind: str, name: str, **settings: Any) -> dict[str, Any]:
@@ -82,3 +85,22 @@ def test_one_epsilon_is_taken(epsilon: float, expected: float) -> None:
 def test_an_epsilon_that_is_none_is_refused(epsilon: object) -> None:
     with pytest.raises(UnknownArchitecture, match="epsilons 0 in top_bn"):
         opened(epsilon=epsilon)
+
+
+@pytest.mark.parametrize("kind", ["EfficientNetBackbone", "EfficientNetImageClassifier"])
+def test_settings_of_keras_hub_are_read_or_refused(kind: str) -> None:
+    def of_hub(**fields: object) -> Norm | None:
+        config = {"class_name": "EfficientNetBackbone", "config": {"name": "backbone", **fields}}
+        if kind != "EfficientNetBackbone":
+            config = {"class_name": kind, "config": {"backbone": config, "pooling": "avg"}}
+        reader = MemoryReader(in_dialect("keras-hub", HUB, lively_state(HUB)), path=Path("m"), format="memory")
+        reader.metadata = {"model_config": json.dumps(config)}
+        return understand(reader, SourceOptions()).spec.norm
+
+    assert HUB.norm is not None
+    assert of_hub(activation="swish", batch_norm_epsilon=1e-5) == replace(HUB.norm, epsilon=1e-5)
+    assert of_hub(activation="silu", batch_norm_epsilon=0.01) == replace(HUB.norm, epsilon=0.01)
+    with pytest.raises(UnknownArchitecture, match="the activation relu behind top_bn"):
+        of_hub(activation="relu", batch_norm_epsilon=1e-5)
+    with pytest.raises(UnknownArchitecture, match="epsilons 0 in top_bn"):
+        of_hub(activation="swish", batch_norm_epsilon="small")

@@ -14,7 +14,7 @@ from math import isclose
 from typing import NamedTuple
 
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
-from effnet_core import VARIANTS, EffnetError, NetworkSpec, Padding, Pooling, Preprocessing, norm_of, resolve
+from effnet_core import EffnetError, NetworkSpec, Padding, Pooling, Preprocessing, norm_of
 
 STORED_RECIPE = "stored-normalisation"
 """The recipe of a definition whose input normalisation was found in tensors of the file."""
@@ -127,6 +127,8 @@ def _function_notes(spec: NetworkSpec, dialect: Dialect, *, accept_different_log
 
 def _changed(spec: NetworkSpec) -> str:
     """Which of the fields that no shape tells are others than the variant's, in words."""
+    from effnet_core import VARIANTS, resolve  # noqa: PLC0415 - the published tables, for other projects' networks alone
+
     if spec.name not in VARIANTS:
         return ""
     usual = resolve(spec.name, width=spec.width, depth=spec.depth)

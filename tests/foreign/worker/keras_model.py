@@ -5,6 +5,7 @@ There is a model for every size and type: keras.applications computes paddings f
 
 from __future__ import annotations
 
+import json
 from math import prod, sqrt
 from pathlib import Path
 from typing import Any, ClassVar
@@ -101,7 +102,7 @@ class KerasModel:
     def _built(self, size: Shape | None = None, dtype: str = "float32") -> keras.Model:
         """A model with any weights; kept, because building takes longer than computing."""
         size = size or self.usual_size(self.network)
-        key = (*self.network.items(), size, dtype)
+        key = (json.dumps(self.network), size, dtype)
         if key not in self._models:
             keras.config.set_dtype_policy(dtype)
             try:

@@ -43,9 +43,7 @@ MB = 1_000_000
 SMALL_SECONDS = 0.6
 """For efficientnet-b0, from the shell."""
 COPIES = 4
-"""A larger network may take as long as this many `cp` of the official data file and the start of the program, from
-whatever file, as a small one may take its seconds. How many copies of the file itself that makes is shown beside it:
-the files of other formats are half as large, without moving averages, and the work before the first array is not."""
+"""A large checkpoint may take this many times what `cp` takes, and the start of the program."""
 MEMORY_TENSORS, MEMORY_MB = 3, 60
 """The memory may be this many times the largest tensor, and so many megabytes."""
 
@@ -76,23 +74,26 @@ class Bench:
         """Every number of the variant."""
         copy = self.folder / "out.copy"
         copied = measure.seconds(["cp", self.data, copy], before=self._remove_outputs)
-        budget = SMALL_SECONDS if self.variant == "efficientnet-b0" else COPIES * copied + self.start
         yield self._result("data file", self.data.stat().st_size / MB, "MB")
         yield self._result("cp of the data file", copied, "s")
-        yield from self._times(budget)
-        yield from self._formats(budget)
+        yield from self._times(copied)
+        yield from self._memory()
         yield self._frameworks()
         yield from self._usual_way()
 
-    def _times(self, budget: float) -> Iterator[Result]:
+    def _times(self, copied: float) -> Iterator[Result]:
         command = self._convert(self.prefix, SAFETENSORS)
         taken = measure.seconds([*command, "--no-fsync"], before=self._remove_outputs)
-        yield self._result("to safetensors, fsync apart", taken, "s", budget)
+        yield self._result("to safetensors, fsync apart", taken, "s", self._budget(copied))
         taken = measure.seconds(command, before=self._remove_outputs)
         yield self._result("to safetensors, fsync included", taken, "s")
 
-    def _formats(self, seconds: float) -> Iterator[Result]:
-        """The memory of every format, in and out, and the time that reading it takes."""
+    def _budget(self, copied: float) -> float:
+        """Seconds; `copied` is what `cp` takes."""
+        return SMALL_SECONDS if self.variant == "efficientnet-b0" else COPIES * copied + self.start
+
+    def _memory(self) -> Iterator[Result]:
+        """Of every format, in and out, and the time that reading it takes."""
         largest = 4 * max(parameter.size for parameter in parameters(resolve(self.variant)))
         budget = MEMORY_TENSORS * largest / MB + MEMORY_MB
         idle = measure.idle_bytes()
@@ -113,8 +114,7 @@ class Bench:
             yield self._result(f"cp of {name}", copied, "s")
             command = [*self._convert(source, SAFETENSORS), "--no-fsync"]
             taken = measure.seconds(command, before=self._remove_outputs)
-            yield self._result(f"{name} to safetensors", taken, "s", seconds)
-            yield self._result(f"{name}: beside the start, copies of it", (taken - self.start) / copied, "x")
+            yield self._result(f"{name} to safetensors", taken, "s", self._budget(copied))
             _remove(self.folder, "source*")
 
     def _peak(self, source: Path, kind: Kind) -> int:

@@ -16,11 +16,11 @@ from converters.dialects._json_fields import number
 from converters.dialects.dialect import Configured
 from converters.errors import some_of
 from converters.keras_config import Layer, layers_beside
+from converters.keras_heads import ACTIVATIONS
 from converters.naming import entries
 from converters.recognition import Recognised
 from effnet_core import Activation, FusedMBConv, NetworkSpec, Parameter, Role, norm_of, without_classifier
 
-_ACTIVATIONS = {**{str(activation): activation for activation in Activation}, "silu": Activation.SWISH}
 _LAYERS = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "ELU": "elu"}
 """Classes that are an activation themselves."""
 _OTHERS = frozenset(
@@ -103,7 +103,7 @@ def _functions(layer: Layer, behind: Sequence[Layer]) -> Iterator[Activation | s
     """The activations that a layer has itself, or else those of the layers that take its result."""
     own = _name(layer.config.get("activation"))
     if own not in (None, "linear"):
-        yield _ACTIVATIONS.get(own, own)
+        yield ACTIVATIONS.get(own, own)
         return
     for following in behind:
         if following.kind == "Activation":
@@ -113,7 +113,7 @@ def _functions(layer: Layer, behind: Sequence[Layer]) -> Iterator[Activation | s
         else:
             name = _LAYERS.get(following.kind)
         if name is not None:
-            yield _ACTIVATIONS.get(name, name)
+            yield ACTIVATIONS.get(name, name)
 
 
 def _name(value: object) -> str | None:

@@ -25,7 +25,8 @@ from effnet_core import (
 )
 
 _POOLING = {"GlobalAveragePooling2D": Pooling.AVERAGE, "GlobalMaxPooling2D": Pooling.MAX}
-_ACTIVATIONS = {**{str(activation): activation for activation in Activation}, "silu": Activation.SWISH}
+ACTIVATIONS = {**{str(activation): activation for activation in Activation}, "silu": Activation.SWISH}
+"""By the names that Keras gives them."""
 _OF_PROBABILITIES = ("softmax", "sigmoid")
 _LINEAR = "linear"
 _IN_TRAINING_ONLY = frozenset(
@@ -210,7 +211,7 @@ def _function(layer: Layer) -> str:
 def _activation_of(layer: Layer) -> Activation | None:
     """The non-linearity that a layer of its own is; None for any other layer."""
     if layer.kind == "Activation":
-        return _ACTIVATIONS.get(_function(layer))
+        return ACTIVATIONS.get(_function(layer))
     if layer.kind != "ReLU" or any(layer.config.get(name) for name in ("negative_slope", "threshold")):
         return None
     return {None: Activation.RELU, 6: Activation.RELU6}.get(layer.config.get("max_value"))
@@ -218,9 +219,9 @@ def _activation_of(layer: Layer) -> Activation | None:
 
 def _inner_activation(layer: Layer) -> Activation | None:
     name = _function(layer)
-    if name != _LINEAR and name not in _ACTIVATIONS:
+    if name != _LINEAR and name not in ACTIVATIONS:
         raise NoSmallHead(f"the model's configuration has {_named(layer)} with {name!a}, which no definition has")
-    return _ACTIVATIONS.get(name)
+    return ACTIVATIONS.get(name)
 
 
 def _number(layer: Layer, name: str) -> float:

@@ -91,41 +91,20 @@ def load_model(
         )
     import_frameworks([chosen])
     network = load_network(path, options=options, adaptation=adaptation)
+    shared: dict[str, Any] = {"dtype": dtype, "include_top": include_top, "pooling": pooling, "endpoints": endpoints}
     match chosen:
         case Backend.TF:
             from effnet_tf import create_model as create_keras_model
 
-            return create_keras_model(
-                network.spec,
-                network.state,
-                dtype=dtype,
-                include_top=include_top,
-                pooling=pooling,
-                endpoints=endpoints,
-            )
+            return create_keras_model(network.spec, network.state, **shared)
         case Backend.TORCH:
             from effnet_torch import create_model as create_torch_model
 
-            return create_torch_model(
-                network.spec,
-                network.state,
-                dtype=dtype,
-                include_top=include_top,
-                pooling=pooling,
-                endpoints=endpoints,
-                device=device or "cpu",
-            ).eval()
+            return create_torch_model(network.spec, network.state, device=device or "cpu", **shared).eval()
         case Backend.ONNX:
             from effnet_onnx import create_model as create_onnx_model
 
-            return create_onnx_model(
-                network.spec,
-                network.state,
-                dtype=dtype,
-                include_top=include_top,
-                pooling=pooling,
-                endpoints=endpoints,
-            )
+            return create_onnx_model(network.spec, network.state, **shared)
 
 
 def usual_backend(network: Network) -> Backend:

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from effnet import __version__
+from effnet.cli.start import with_room
 
 ERROR = 2
 
@@ -137,7 +138,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line."""
     try:
-        app(prog_name="effnet")
+        with_room(lambda: app(prog_name="effnet"))
     finally:
         # Before it ends, the interpreter would look for garbage among all objects: a twentieth of a conversion's time.
         gc.freeze()

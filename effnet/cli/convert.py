@@ -11,6 +11,7 @@ from effnet.cli.fetch import fetch_source
 from effnet.cli.output import megabytes, say, say_json
 from effnet.cli.progress import byte_progress
 from effnet.cli.sources import SourceFlags, with_source_flags
+from effnet.cli.start import import_numpy_without_threads
 
 if TYPE_CHECKING:
     from effnet.conversion import Conversion
@@ -132,6 +133,7 @@ def convert(
     # Thousands of small objects live until the end: looking for garbage among them takes a twentieth of the time.
     if not verify:
         gc.disable()
+        import_numpy_without_threads()
     try:
         from converters import Adaptation
 

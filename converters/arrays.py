@@ -13,7 +13,8 @@ from converters.formats.base import Array, Scratch
 
 _STRIP = 256
 """Numbers; narrower ones fit a smaller cache too, but two threads then wait for each other more than they gain."""
-_LARGEST_PART = 4 << 20
+LARGEST_PART = 4 << 20
+"""Bytes of one of `permuted_parts`."""
 
 
 @lru_cache(maxsize=64)
@@ -61,13 +62,13 @@ def copy_turned(moved: Array, result: Array) -> None:
 def permuted_parts(array: Array, axes: Axes, *, scratch: Scratch) -> Iterator[Array]:
     """What `permuted` gives, in parts that follow each other; each is valid until the next.
 
-    None is larger than 4 MB, or one row of the first axis of the result that is longer than 1.
+    None is larger than `LARGEST_PART`, or one row of the first axis of the result that is longer than 1.
     """
     axis = next((axis for axis in axes if array.shape[axis] > 1), None)
     if axis is None or array.nbytes == 0:
         yield permuted(array, axes, scratch=scratch)
         return
-    rows = max(1, _LARGEST_PART * array.shape[axis] // array.nbytes)
+    rows = max(1, LARGEST_PART * array.shape[axis] // array.nbytes)
     index = [slice(None)] * array.ndim
     for start in range(0, array.shape[axis], rows):
         index[axis] = slice(start, start + rows)

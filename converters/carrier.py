@@ -17,7 +17,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.arrays import cast, copy_turned, is_finite, keeps_order, permuted, permuted_parts
+from converters.arrays import LARGEST_PART, cast, copy_turned, is_finite, keeps_order, permuted, permuted_parts
 from converters.aside import WORTH_IT, Aside
 from converters.epsilon import shifted
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
@@ -44,10 +44,11 @@ class Carrier(AbstractContextManager["Carrier"]):
         reader: Reader,
         writer: Writer,
         *,
+        largest: int,
         allow_non_finite: bool,
         progress: Callable[[int], object] = lambda nbytes: None,
     ) -> None:
-        """`progress` is called with the bytes that have arrived."""
+        """`largest` is the size of the largest array of all steps, `progress` is called with the bytes that arrived."""
         self._reader = reader
         self._writer = writer
         self._allow_non_finite = allow_non_finite
@@ -56,7 +57,7 @@ class Carrier(AbstractContextManager["Carrier"]):
         self._done = 0
         self._aside = Aside()
         self._small: list[Callable[[], object]] = []
-        self._room = _Room()
+        self._room = _Room(largest)
         self._run = _Run()
         # Not of `_room`: what is turned into it stays for the next step, beside arrays that are carried while it waits.
         self._whole = Scratch()
@@ -211,9 +212,9 @@ class Carrier(AbstractContextManager["Carrier"]):
 class _Room(local):
     """Buffers, for each thread its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int) -> None:
         self.part = np.empty(PART, dtype=np.uint8)
-        self.source, self.turned = Scratch(), Scratch()
+        self.source, self.turned = Scratch(at_once=largest), Scratch(at_once=min(largest, LARGEST_PART))
 
 
 class _Run:

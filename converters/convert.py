@@ -180,7 +180,14 @@ def _carry_all(
         if progress is not None:
             progress(done, total)
 
-    with Carrier(reader, writer, allow_non_finite=options.allow_non_finite, progress=report) as carrier:
+    sources = (reader.tensors[step.source].nbytes for step in steps if step.source is not None)
+    with Carrier(
+        reader,
+        writer,
+        largest=max(sources, default=0),
+        allow_non_finite=options.allow_non_finite,
+        progress=report,
+    ) as carrier:
         places = [carrier.carry(step) for step in steps]
         carrier.settle()
     return places

@@ -52,7 +52,7 @@ class PickleMachine:
     def take_counted(self, width: int) -> bytes:
         """The next bytes, whose number stands before them."""
         start = self.position + width
-        end = start + self.take_int(width)
+        end = start + int.from_bytes(self.data[self.position : start], "little")
         if end > len(self.data):
             raise Broken("it is truncated")
         self.position = end

@@ -51,15 +51,17 @@ class Location(NamedTuple):
 class Scratch:
     """One buffer, as large as the largest array that was read, used again for every read."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: int = 0) -> None:
+        """`at_once` bytes are taken the first time, where no more are asked for: what grows is zeroed each time."""
         self._buffer = np.empty(0, dtype=np.uint8)
+        self._at_once = at_once
 
     def take(self, nbytes: int) -> NDArray[np.uint8]:
         """Room for `nbytes` bytes; what was taken before becomes invalid. Raises `UnsupportedFile` without memory."""
         if self._buffer.nbytes < nbytes:
             self._buffer = np.empty(0, dtype=np.uint8)
             try:
-                self._buffer = np.empty(nbytes, dtype=np.uint8)
+                self._buffer = np.empty(max(nbytes, self._at_once), dtype=np.uint8)
             except MemoryError as error:
                 raise UnsupportedFile(f"An array of {nbytes} bytes does not fit into memory.") from error
         return self._buffer[:nbytes]

@@ -109,9 +109,9 @@ class StagedFile(AbstractContextManager["StagedFile"]):
             done += os.pwrite(self._descriptor, chunk[done:], offset + done)
 
     def _compare(self, chunk: memoryview, offset: int) -> None:
-        again = self._read_back.chunk if len(chunk) == _CHUNK else bytearray(len(chunk))
-        count = os.preadv(self._descriptor, [again], offset)
-        # Both have the same length. This compares memory; == of a memoryview would compare numbers, one by one.
+        again = self._read_back.chunk
+        count = os.preadv(self._descriptor, [memoryview(again)[: len(chunk)]], offset)
+        # This compares memory; == of a memoryview would compare numbers, one by one.
         if count != len(chunk) or not again.startswith(chunk):
             raise OutputError(f"{self.target}: the disk gave back other bytes than were written; check the disk.")
 

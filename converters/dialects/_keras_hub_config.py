@@ -15,16 +15,16 @@ _POOLING = {"avg": "GlobalAveragePooling2D", "max": "GlobalMaxPooling2D"}
 
 
 def with_layers_behind(entry: object) -> object:
-    """Such a configuration as one of layers, from the backbone's last norm on; any other as it is."""
+    """Such a configuration as one of layers, those of which the settings tell; any other as it is."""
     kind = cast("Mapping[str, Any]", entry).get("class_name") if isinstance(entry, dict) else None
     if kind not in (_CLASSIFIER, _BACKBONE):
         return cast("object", entry)
     config = _fields(cast("Mapping[str, Any]", entry).get("config"))
     if kind == _BACKBONE:
-        return _end_of(config)
+        return _network_of(config)
     pooling = str(config.get("pooling"))
     layers = [
-        _end_of(_fields(_fields(config.get("backbone")).get("config"))),
+        _network_of(_fields(_fields(config.get("backbone")).get("config"))),
         _layer(_POOLING.get(pooling, f"the pooling {pooling[:40]!a}"), "pooler"),
         _layer("Dropout", "output_dropout", rate=config.get("dropout")),
         _layer("Dense", LAYERS["classifier"], activation=_function(config.get("activation"))),
@@ -32,10 +32,26 @@ def with_layers_behind(entry: object) -> object:
     return _layer("Sequential", str(config.get("name")), layers=layers)
 
 
-def _end_of(backbone: Mapping[str, Any]) -> dict[str, object]:
-    """The last norm and activation, which all others are like."""
-    epsilon = {"epsilon": backbone["batch_norm_epsilon"]} if "batch_norm_epsilon" in backbone else {}
+def _network_of(backbone: Mapping[str, Any]) -> dict[str, object]:
+    """The layers that the settings tell: those with a stride, and the last norm and activation, as all others are."""
+    strides: object = backbone.get("stackwise_strides")
+    listed = cast("list[object]", strides) if isinstance(strides, list) else []
+    padding = [_layer("ZeroPadding2D", "stem_conv_pad", padding=[1, 1])]
     inside = [
+        *(padding if backbone.get("include_stem_padding", True) else []),
+        _layer("Conv2D", LAYERS["stem.conv"], padding=backbone.get("stem_conv_padding", "valid")),
+        *(
+            _layer("DepthwiseConv2D", f"block{number}a_dwconv", strides=stride)
+            for number, stride in enumerate(listed, start=1)
+        ),
+    ]
+    if backbone.get("projection_activation") is not None:
+        inside += [
+            _layer("BatchNormalization", "block1a_project_bn"),
+            _layer("Activation", "block1a_projection", activation=_function(backbone["projection_activation"])),
+        ]
+    epsilon = {"epsilon": backbone["batch_norm_epsilon"]} if "batch_norm_epsilon" in backbone else {}
+    inside += [
         _layer("BatchNormalization", LAYERS["head.norm"], **epsilon),
         _layer("Activation", "top_activation", activation=_function(backbone.get("activation"))),
     ]

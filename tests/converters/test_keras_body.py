@@ -1,6 +1,7 @@
 """What the configuration of a Keras model says of a network's layers, in memory; tests/foreign asks Keras itself."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,16 @@ def layer(kind: str, name: str, **settings: Any) -> dict[str, Any]:
 
 
 def opened(
-    *behind: dict[str, Any], epsilon: object = 1e-3, options: SourceOptions | None = None, **metadata: str
+    *behind: dict[str, Any],
+    before: Sequence[dict[str, Any]] = (),
+    epsilon: object = 1e-3,
+    options: SourceOptions | None = None,
+    **metadata: str,
 ) -> Checkpoint:
-    """The network whose configuration has its last norm and these layers behind it, one after the other."""
+    """The network whose configuration has its last norm, these layers behind it and those before it, in one row."""
     norm = layer("BatchNormalization", "top_bn", epsilon=epsilon)
     reader = MemoryReader(ARRAYS, path=Path("m"), format="memory")
-    text = json.dumps({"class_name": "Sequential", "config": {"layers": [norm, *behind]}})
+    text = json.dumps({"class_name": "Sequential", "config": {"layers": [*before, norm, *behind]}})
     reader.metadata = {"model_config": text, **metadata}
     return understand(reader, options or SourceOptions())
 
@@ -104,3 +109,75 @@ def test_settings_of_keras_hub_are_read_or_refused(kind: str) -> None:
         of_hub(activation="relu", batch_norm_epsilon=1e-5)
     with pytest.raises(UnknownArchitecture, match="epsilons 0 in top_bn"):
         of_hub(activation="swish", batch_norm_epsilon="small")
+    strides = [block.stride for block in SPEC.blocks if block.repeat == 0]
+    usual = {"stackwise_strides": strides, "include_stem_padding": True, "stem_conv_padding": "valid"}
+    assert of_hub(**usual, projection_activation=None) == replace(HUB.norm, epsilon=1e-5)
+    for changed, said in (
+        ({"include_stem_padding": False}, "a padding of stem_conv that is not symmetric"),
+        ({"stem_conv_padding": "same"}, "a padding of stem_conv that is not symmetric"),
+        ({"stackwise_strides": [1, 2, 4, 2, 1, 2, 1]}, "the stride 4 in block3a_dwconv"),
+        ({"projection_activation": "swish"}, "the activation swish behind block1a_project_bn"),
+    ):
+        with pytest.raises(UnknownArchitecture, match=said):
+            of_hub(**usual | changed)
+
+
+@pytest.mark.parametrize(
+    ("config", "strides"),
+    [
+        ({"strides": 1, "padding": "same"}, 1),
+        ({"strides": (1, 1), "padding": "same", "dilation_rate": 1}, 1),
+        ({"strides": [2, 2], "padding": "same"}, 2),
+        ({"dilation_rate": [1, 1]}, 2),
+        ({}, 2),
+    ],
+)
+def test_a_stride_is_taken(config: dict[str, Any], strides: int) -> None:
+    checkpoint = opened(before=[layer("Conv2D", "stem_conv", **config)])
+    usual = opened().spec
+    assert checkpoint.spec == replace(usual, stem=replace(usual.stem, stride=strides))
+    assert any("has the stride" in note for note in checkpoint.notes) is (strides != 2)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"strides": 0}, "the stride 0 in stem_conv"),
+        ({"strides": "2"}, "the stride 2 in stem_conv"),
+        ({"strides": [2, 2, 2]}, "the stride .* in stem_conv"),
+        ({"strides": None}, "the stride None in stem_conv"),
+        ({"strides": True}, "the stride True in stem_conv"),
+        ({"strides": [2, 1]}, "the stride .2, 1. in stem_conv"),
+        ({"dilation_rate": "x" * 1000}, "the dilation x{20} in stem_conv"),
+        ({"padding": "causal"}, "a padding of stem_conv that is not same"),
+        ({"padding": ["same"]}, "a padding of stem_conv that is not same"),
+        ({"padding": "valid"}, "a padding of stem_conv that is not same"),
+    ],
+)
+def test_what_no_stem_has_is_refused(config: dict[str, Any], said: str) -> None:
+    with pytest.raises(UnknownArchitecture, match=f"configuration has {said}"):
+        opened(before=[layer("Conv2D", "stem_conv", **config)])
+
+
+@pytest.mark.parametrize(
+    ("padding", "shape", "is_read"),
+    [
+        ([[0, 1], [0, 1]], None, True),
+        ([[0, 1], [1, 1]], [None, 64, 65, 3], True),  # what Keras puts before images of a size that it knows
+        ([[1, 1], [1, 1]], [None, 65, 65, 3], True),
+        (1, [None, 65, 65, 3], True),
+        ([[1, 1], [1, 1]], [None, None, None, 3], False),  # symmetric at every size
+        ([[1, 1], [1, 1]], None, False),
+        ([[1, 0], [1, 0]], [None, 64, 64, 3], False),
+        ("wide", None, False),
+    ],
+)
+def test_padding_by_a_layer_of_its_own(padding: object, shape: object, is_read: bool) -> None:
+    before = [layer("ZeroPadding2D", "pad", padding=padding), layer("Conv2D", "stem_conv", strides=2, padding="valid")]
+    if shape is not None:
+        before.insert(0, layer("InputLayer", "image", batch_shape=shape))
+    if is_read:
+        assert opened(before=before).spec == opened().spec
+        return
+    with pytest.raises(UnknownArchitecture, match="a padding of stem_conv that is not same"):
+        opened(before=before)

@@ -17,7 +17,7 @@ tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 keras = pytest.importorskip("keras", reason="Keras is not installed")
 
 from converters import SourceOptions, UnknownArchitecture, convert, open_checkpoint
-from effnet_core import Activation, NetworkSpec, Pooling
+from effnet_core import Activation, NetworkSpec, Pooling, resolve
 from tests.foreign.narrow_keras import BOUND, PIXELS, backbone, distance, make_lively
 
 pytestmark = pytest.mark.filterwarnings(
@@ -141,3 +141,62 @@ def test_features_that_the_model_pools_otherwise_are_named(pooling: str, suffix:
     for backend in ("torch", "tf"):
         assert distance(path, features, backend, pooling={"max": Pooling.MAX, "avg": Pooling.AVERAGE}[pooling]) < BOUND
         assert (distance(path, features, backend) < BOUND) is (pooling == "avg")
+
+
+def settings(**layers: dict[str, Any]) -> Callable[[dict[str, Any]], object]:
+    """Changes the settings of the layers of these names."""
+    return lambda config: config.update(layers.get(config["name"], {}))
+
+
+@FILES
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"stem_conv": {"strides": 1}, "stem_conv_pad": {"padding": 1}}, "1 in stem_conv"),
+        ({"stem_conv": {"strides": [1, 1], "padding": "same"}, "stem_conv_pad": {"padding": 0}}, "1 in stem_conv"),
+        (
+            {
+                "block4a_dwconv": {"strides": [1, 1]},
+                "block4a_dwconv_pad": {"padding": [[1, 1], [1, 1]]},
+                "block6a_dwconv": {"strides": [1, 1]},
+                "block6a_dwconv_pad": {"padding": [[2, 2], [2, 2]]},
+            },
+            "1 in block4a_dwconv, 1 in block6a_dwconv",
+        ),
+    ],
+)
+def test_strides_are_those_of_the_configuration(
+    changes: dict[str, dict[str, Any]], said: str, suffix: str, tmp_path: Path
+) -> None:
+    path, target = tmp_path / f"strides{suffix}", tmp_path / "a.safetensors"
+    logits = saved(edited(settings(**changes)), path)
+    report = convert(path, target, sync=False)
+    assert f"The model's configuration has the stride {said}, and so the network is taken." in report.notes
+    for backend in ("torch", "tf"):
+        assert distance(target, logits, backend) < BOUND
+    usual = resolve("b0", width=0.13, depth=0.5)
+    blocks = [replace(block, stride=one.stride) for block, one in zip(report.spec.blocks, usual.blocks, strict=True)]
+    control = replace(report.spec, stem=replace(report.spec.stem, stride=2), blocks=tuple(blocks))
+    assert distance(target, logits, "torch", SourceOptions(spec=control)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"stem_conv": {"strides": [1, 1]}}, "a padding of stem_conv that is not same"),
+        ({"stem_conv": {"strides": [1, 2]}, "stem_conv_pad": {"padding": 1}}, r"the stride \[1, 2\] in stem_conv"),
+        ({"stem_conv": {"strides": 3}}, r"the stride (3|\[3, 3\]) in stem_conv"),
+        ({"block6a_dwconv_pad": {"padding": [[2, 1], [2, 1]]}}, "a padding of block6a_dwconv that is not same"),
+        ({"block7a_dwconv": {"dilation_rate": [2, 2]}}, r"the dilation \[2, 2\] in block7a_dwconv"),
+        ({"top_conv": {"strides": [2, 2]}}, r"the stride \[2, 2\] in top_conv"),
+    ],
+)
+def test_strides_and_paddings_that_no_definition_has_are_refused(
+    changes: dict[str, dict[str, Any]], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "changed.keras"
+    logits = saved(edited(settings(**changes)), path)
+    with pytest.raises(UnknownArchitecture, match=f"the model's configuration has {said}") as refusal:
+        open_checkpoint(path)
+    assert len(str(refusal.value)) < 600
+    assert distance(path, logits, "torch", IN_SPITE) > 1e-3

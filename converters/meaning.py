@@ -140,6 +140,8 @@ def _changed(spec: NetworkSpec) -> str:
         (block.stage, block.repeat) for block in usual.blocks
     ]:
         blocks = []  # a list of blocks of its own, which these projects build as it is
+    if spec.stem.stride != usual.stem.stride:
+        found.append("another stride of the stem")
     if any(one.stride != other.stride for one, other in blocks):
         found.append("other strides")
     if any(one.has_residual != other.has_residual for one, other in blocks):

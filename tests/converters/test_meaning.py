@@ -276,6 +276,8 @@ def _changed(what: str) -> NetworkSpec:
             return replace(SPEC, stem=replace(SPEC.stem, activation=Activation.RELU))
         case "other strides":
             return _with_block(SPEC, 1, stride=1)
+        case "another stride of the stem":
+            return replace(SPEC, stem=replace(SPEC.stem, stride=1))
         case _:
             index = next(index for index, block in enumerate(SPEC.blocks) if block.has_residual)
             return _with_block(SPEC, index, has_residual=False)
@@ -286,7 +288,7 @@ def _with_block(spec: NetworkSpec, index: int, **fields: object) -> NetworkSpec:
     return replace(spec, blocks=tuple(blocks))
 
 
-@pytest.mark.parametrize("what", ["activation relu", "other strides", "other residuals"])
+@pytest.mark.parametrize("what", ["activation relu", "other strides", "another stride of the stem", "other residuals"])
 @pytest.mark.parametrize("name", sorted(PADDING))
 def test_what_no_shape_tells_is_not_lost_in_a_network_that_has_it_fixed(name: str, what: str, tmp_path: Path) -> None:
     usual = replace(SPEC, padding=PADDING[name])
@@ -299,4 +301,4 @@ def test_what_no_shape_tells_is_not_lost_in_a_network_that_has_it_fixed(name: st
     assert any(what in note and "as you accepted" in note for note in report.notes)
     for own in ("native", "effnet-torch", "effnet-keras"):
         with open_checkpoint(convert(path, tmp_path / f"{own}.npz", to=own, sync=False).target[0]) as checkpoint:
-            assert checkpoint.spec.blocks == _changed(what).blocks
+            assert (checkpoint.spec.stem, checkpoint.spec.blocks) == (_changed(what).stem, _changed(what).blocks)

@@ -8,16 +8,17 @@ Source: keras/src/applications/efficientnet.py and efficientnet_v2.py, keras/src
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
 from converters.dialects._json_fields import number
 from converters.dialects.dialect import Configured
 from converters.errors import some_of
-from converters.keras_config import Layer, layers_beside
-from converters.keras_geometry import Convolution, with_strides
+from converters.keras_config import Layer, layers_before, layers_beside
+from converters.keras_geometry import Convolution, image_of, with_geometry
 from converters.keras_heads import ACTIVATIONS
+from converters.keras_wiring import wiring
 from converters.naming import entries
 from converters.recognition import Recognised
 from effnet_core import Activation, FusedMBConv, NetworkSpec, Parameter, Role, norm_of, without_classifier
@@ -34,7 +35,11 @@ _OTHERS = frozenset(
 )
 """Keras' own names; what a function of another name computes is not known here."""
 _REDUCE, _EXPAND = "squeeze_excite.reduce", "squeeze_excite.expand"
-_LOOKED_AT = frozenset({Role.VARIANCE, Role.CONV, Role.DEPTHWISE})
+_LINEAR_LAYERS = frozenset(
+    {"Add", "Conv2D", "DepthwiseConv2D", "GlobalAveragePooling2D", "Identity", "Multiply", "Reshape", "ZeroPadding2D"}
+)
+"""Layers that networks have, and that are no activation."""
+_LONGEST_NAME = 80
 _MOST_SHOWN = 6
 _LINEAR = "linear"
 _ACTIVATED = frozenset({"stem.norm", "expand.norm", "depthwise.norm", "head.norm"})
@@ -48,34 +53,86 @@ def with_layers(said: Configured, recognised: Recognised, text: str) -> Configur
     if beside is None or said.refusal is not None:
         return said
     layers = {_last(layer.path): layer for layer, _ in beside}
-    before = {_last(layer.path): [layers[name] for name in names if name in layers] for layer, names in beside}
-    behind: dict[str, list[Layer]] = {}
-    for name, those in before.items():
-        for layer in those:
-            behind.setdefault(_last(layer.path), []).append(layers[name])
-    body = without_classifier(said.spec)
-    epsilons: dict[float, str] = {}
-    others: dict[str, list[str]] = {}
-    convolutions: list[Convolution] = []
-    for entry in entries(recognised.dialect, body, scope=recognised.scope):
-        parameter, name = entry.parameter, _last(entry.name.rpartition(recognised.dialect.separator)[0])
-        layer = layers.get(name)
-        if layer is None or parameter.role not in _LOOKED_AT:
-            continue
-        if parameter.role is not Role.VARIANCE:
-            convolutions.append(Convolution(parameter=parameter, layer=layer, before=before[name]))
+    before = {_last(layer.path): names for layer, names in beside}
+    body = _Body(said.spec, layers, before)
+    dialect = recognised.dialect
+    is_whole = True
+    for entry in entries(dialect, without_classifier(said.spec), scope=recognised.scope):
+        name = _last(entry.name.rpartition(dialect.separator)[0])
+        if name in layers:
+            body.look(entry.parameter, name)
+        else:
+            is_whole = False
+    way = layers_before(text, recognised.prefix + dialect.layers["stem.conv"], by_settings=True)
+    is_first = any(one.layer.config.get("data_format") == "channels_first" for one in body.convolutions)
+    geometry = with_geometry(
+        said.spec,
+        body.convolutions,
+        image_of(way, list(layers.values()), channels_first=is_first),
+        may_be_symmetric=dialect.meaning(said.spec.name, said.spec.family) is None,
+    )
+    wrong = [f"the activation {name} behind {some_of(where)}" for name, where in body.others.items()]
+    wrong += geometry.wrong
+    notes = [
+        f"The model's configuration has the activation {name[:_LONGEST_NAME]!a} behind {some_of(where)}, which is not "
+        f"known here: taken for {said.spec.stem.activation}."
+        for name, where in body.unknown.items()
+    ]
+    if is_whole:
+        ends = _last(dialect.layers["stem.conv"]), _last(dialect.layers["head.norm"])
+        found = wiring(said.spec, layers, before, own=frozenset(body.own), ends=ends)
+        wrong += found.wrong
+        if found.unknown:
+            notes.append(
+                f"The model's configuration has {some_of(found.unknown)} inside the network, and what they do is not "
+                f"known here: read as {said.spec.name}."
+            )
+    said = said._replace(spec=geometry.spec, notes=(*said.notes, *geometry.notes, *notes))
+    return _judged(said, body.epsilons, wrong)
+
+
+class _Body:
+    """What the configuration says of the layers that hold a network's tensors, gathered one by one."""
+
+    def __init__(self, spec: NetworkSpec, layers: Mapping[str, Layer], before: Mapping[str, frozenset[str]]) -> None:
+        """`before` names the layers whose results each takes."""
+        self._spec = spec
+        self._layers = layers
+        self._before = before
+        self._behind: dict[str, list[Layer]] = {}
+        for name, those in before.items():
+            for one in those:
+                self._behind.setdefault(one, []).append(layers[name])
+        self.own: set[str] = set()
+        self.convolutions: list[Convolution] = []
+        self.epsilons: dict[float, str] = {}
+        """Each with a layer that has it; 0 for what is none."""
+        self.others: dict[str, list[str]] = {}
+        """Activations that the network has not, each with the layers where they stand."""
+        self.unknown: dict[str, list[str]] = {}
+        """Those of which nobody knows here what they compute."""
+
+    def look(self, parameter: Parameter, name: str) -> None:
+        """Look at the layer of a tensor."""
+        layer = self._layers[name]
+        self.own.add(name)
+        if parameter.role in (Role.CONV, Role.DEPTHWISE):
+            taken = [self._layers[one] for one in self._before[name] if one in self._layers]
+            self.convolutions.append(Convolution(parameter=parameter, layer=layer, before=taken))
+        elif parameter.role is not Role.VARIANCE:
+            return
         elif "epsilon" in layer.config:
-            epsilons.setdefault(number(layer.config["epsilon"]) or 0.0, name)
-        wanted, following = _wanted(parameter, body), behind.get(name, ())
-        found = [] if wanted is None else list(_functions(layer, following))
-        if wanted == _LINEAR and len(found) < len(following):
-            continue  # something takes the result as it is
-        if found and wanted not in found and all(one in _OTHERS for one in found):
-            others.setdefault(found[0], []).append(name)
-    geometry = with_strides(said.spec, convolutions, list(layers.values()))
-    said = said._replace(spec=geometry.spec, notes=(*said.notes, *geometry.notes))
-    activations = [f"the activation {name} behind {some_of(where)}" for name, where in others.items()]
-    return _judged(said, epsilons, [*activations, *geometry.wrong])
+            self.epsilons.setdefault(number(layer.config["epsilon"]) or 0.0, name)
+        wanted, following = _wanted(parameter, self._spec), self._behind.get(name, [])
+        found = _functions(layer, following)
+        if parameter.role is Role.VARIANCE and wanted == _LINEAR and len(found) < len(following):
+            return  # something takes the result as it is
+        if not found and wanted != _LINEAR and following and all(one.kind in _LINEAR_LAYERS for one in following):
+            found = [_LINEAR]
+        if not found or wanted in found:
+            return
+        known = all(one in _OTHERS for one in found)
+        (self.others if known else self.unknown).setdefault(str(found[0]), []).append(name)
 
 
 def _judged(said: Configured, epsilons: Mapping[float, str], wrong: list[str]) -> Configured:
@@ -95,39 +152,42 @@ def _judged(said: Configured, epsilons: Mapping[float, str], wrong: list[str]) -
         refusal=(
             f"the model's configuration has {'; '.join(wrong[:_MOST_SHOWN])}"
             f"{f' and {len(wrong) - _MOST_SHOWN} more' if len(wrong) > _MOST_SHOWN else ''}: that is not {spec.name}, "
-            f"which has the activation {spec.stem.activation}, one epsilon, {norm.epsilon:g}, and no dilation. Give "
-            f"the definition of its network with --spec FILE.json, which `effnet info CHECKPOINT {arch} --json` "
-            f"prints to be changed, or {arch} alone to read it as that network in spite of this."
+            f"which has the activation {spec.stem.activation}, one epsilon ({norm.epsilon:g}), {spec.padding} padding, "
+            "strides at the start of its stages and no dilation. Give the definition of its network with --spec "
+            f"FILE.json, which `effnet info CHECKPOINT {arch} --json` prints to be changed, or {arch} alone to read it "
+            "as that network in spite of this."
         )
     )
 
 
-def _wanted(parameter: Parameter, spec: NetworkSpec) -> Activation | str | None:
-    """What the network applies behind a layer, None for nothing that is looked at."""
+def _wanted(parameter: Parameter, spec: NetworkSpec) -> Activation | str:
+    """What the network applies behind a convolution, before its norm, or behind a norm."""
     block = None if parameter.block is None else spec.blocks[parameter.block]
-    if parameter.role is Role.CONV:
-        return {_REDUCE: None if block is None else block.activation, _EXPAND: "sigmoid"}.get(parameter.part)
+    if parameter.role is not Role.VARIANCE:
+        gates = {} if block is None else {_REDUCE: block.activation, _EXPAND: "sigmoid"}
+        return gates.get(parameter.part, _LINEAR)
     is_fused = isinstance(block, FusedMBConv) and not block.has_expansion and parameter.part == "project.norm"
     if parameter.part not in _ACTIVATED and not is_fused:
-        return _LINEAR if parameter.part == "project.norm" else None
+        return _LINEAR
     return spec.stem.activation if block is None else block.activation
 
 
-def _functions(layer: Layer, behind: Sequence[Layer]) -> Iterator[Activation | str]:
+def _functions(layer: Layer, behind: Sequence[Layer]) -> list[Activation | str]:
     """The activations that a layer has itself, or else those of the layers that take its result."""
     own = _name(layer.config.get("activation"))
     if own not in (None, _LINEAR):
-        yield ACTIVATIONS.get(own, own)
-        return
-    for following in behind:
-        if following.kind == "Activation":
-            name = _name(following.config.get("activation"))
-        elif following.kind == "ReLU" and following.config.get("max_value") == 6:
-            name = "relu6"
-        else:
-            name = _LAYERS.get(following.kind)
-        if name is not None:
-            yield ACTIVATIONS.get(name, name)
+        return [ACTIVATIONS.get(own, own)]
+    names = [_function(following) for following in behind]
+    return [ACTIVATIONS.get(name, name) for name in names if name is not None]
+
+
+def _function(layer: Layer) -> str | None:
+    """The activation that a layer is."""
+    if layer.kind == "Activation":
+        return _name(layer.config.get("activation"))
+    if layer.kind == "ReLU" and layer.config.get("max_value") == 6:
+        return "relu6"
+    return _LAYERS.get(layer.kind)
 
 
 def _name(value: object) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, cast
 
-from converters.dialects._keras_hub_config import with_layers_behind
+from converters.dialects._keras_hub_config import BY_SETTINGS, with_layers
 
 _Entries = Mapping[str, Mapping[str, Any]]
 """Layers' names to what the configuration says of them."""
@@ -37,19 +37,29 @@ class Layer:
     """Whether its input is what the layer before it gives; False from the input to where several ways come together."""
 
 
-def layers_before(text: str, path: str) -> tuple[Layer, ...] | None:
+def layers_before(text: str, path: str, *, by_settings: bool = False) -> tuple[Layer, ...] | None:
     """The layers through which the input passes before a layer, in that order.
 
     `path` is the layer's (`OUTER/NAME`); where files name it by fewer of the models around it, its name has to do.
     Where several ways come together, all layers on them come first, as ones that are not followed.
 
-    None where the text is no configuration of a model that holds the layer, or where several ways lead to it itself.
+    None where the text is no configuration of a model that holds the layer, where several ways lead to it itself, or
+    where settings alone tell of it and nothing stands before it, unless these will do (`by_settings`).
     """
     try:
         place = _place(text, path)
-        return None if place is None else place.before()
+        way = None if place is None else place.before()
     except (ValueError, RecursionError):
         return None
+    return way if way is None or by_settings else _listed(way)
+
+
+def _listed(way: tuple[Layer, ...]) -> tuple[Layer, ...] | None:
+    """The layers up to a network of which settings tell; None where that is the first of all."""
+    for place, layer in enumerate(way):
+        if layer.config.get(BY_SETTINGS):
+            return way[:place] if any(one.kind != "InputLayer" for one in way[:place]) else None
+    return way
 
 
 def layers_behind(text: str, path: str) -> tuple[Layer, ...] | None:
@@ -141,7 +151,7 @@ class _Place:
 
 
 def _place(text: str, path: str) -> _Place | None:
-    model = _model(with_layers_behind(_parsed(text)))
+    model = _model(_parsed(text))
     found = dict(_places(model, path.rpartition("/")[2], around="", depth=0))
     exact = found.get(path)
     if exact is None and len(found) == 1:
@@ -257,6 +267,7 @@ def _through(entry: Mapping[str, Any], *, path: str, depth: int) -> tuple[Layer,
 
 def _model(entry: object) -> _Model | None:
     """The model that an entry describes; None for a layer that holds no list of layers."""
+    entry = with_layers(entry)
     config, layers = _settings(entry), _layers(entry)
     if not layers:
         return None

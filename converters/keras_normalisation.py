@@ -21,7 +21,6 @@ Source: keras/src/applications/efficientnet.py, keras/src/layers/preprocessing/n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,7 +42,15 @@ _RGB = 3
 _EPSILON = 1e-7
 """Below which no deviation falls: keras.backend.epsilon()."""
 _LARGEST = 1e30
-_UNCHANGED = re.compile(r"InputLayer|ZeroPadding2D|Dropout|Random\w+|Gaussian\w+|Resizing|CenterCrop|Identity")
+_SHAPING = frozenset({"CenterCrop", "RandomCrop", "Resizing", "ZeroPadding2D"})
+"""Layers that change the size of images."""
+_UNCHANGED = _SHAPING | {
+    *("InputLayer", "Identity", "Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise"),
+    *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomElasticTransform"),
+    *("RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHeight", "RandomHue"),
+    *("RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation"),
+    *("RandomSharpness", "RandomShear", "RandomTranslation", "RandomWidth", "RandomZoom"),
+}
 """Layers that leave the range of pixels as it is."""
 _RECIPE = "Say otherwise with --recipe."
 _LONGEST_NAME = 80
@@ -107,6 +114,7 @@ def stated_normalisation(
     if way is not None:
         left, followed = _split(reader, way, channels)
         front = "" if left is None else _front(way[: len(way) - len(followed)], left, channels)
+        front = " ".join(filter(None, (front, _shaping(followed))))
         stated = _by_layers(reader, followed, channels)
         # Where nothing that normalises stands behind what is left out, that may have been the network's own.
         if stated is not None and (left is None or stated.pixels is not None or tensors is None):
@@ -157,6 +165,19 @@ def _front(dropped: Sequence[Layer], last: Layer, channels: int) -> str:
     )
 
 
+def _shaping(way: Sequence[Layer]) -> str:
+    """Which layers change the size of images before the network, where there are any."""
+    own = way[-1:] if way and way[-1].kind == "ZeroPadding2D" else ()  # the zeros of the first convolution
+    shaping = [layer for layer in way[: len(way) - len(own)] if layer.kind in _SHAPING]
+    if not shaping:
+        return ""
+    named = [f"{layer.kind} {layer.path}"[:_LONGEST_NAME] for layer in shaping]
+    return (
+        f"Before the network the model changes the size of images ({some_of(named)}), which is left out: images have "
+        "to be as these layers give them."
+    )
+
+
 def _input_channels(reader: Reader, stem: str) -> int:
     """What the first convolution takes; a file without it is refused later."""
     kernel = reader.tensors.get(f"{stem}/kernel")
@@ -194,7 +215,7 @@ def _step(reader: Reader, layer: Layer, channels: int) -> tuple[Sequence[float],
         shift = _numbers(layer.config.get("offset", 0.0), channels)
     elif layer.kind == "Normalization":
         factor, shift = _normalisation(reader, layer, channels)
-    elif _UNCHANGED.fullmatch(layer.kind):
+    elif layer.kind in _UNCHANGED:
         factor, shift = (1.0,) * channels, (0.0,) * channels
     else:
         return None

@@ -120,8 +120,8 @@ def _function_notes(spec: NetworkSpec, dialect: Dialect, *, accept_different_log
             "  --accept-different-logits (accept_different_logits=True): write the weights all the same."
         )
     return [
-        f"This network has {changed}, {dialect.title} those of the usual {spec.name}. The logits will differ, as you "
-        "accepted; effnet parity shows by how much."
+        f"This network has {changed}, the one of {dialect.title} is the usual {spec.name}. The logits will differ, as "
+        "you accepted; effnet parity shows by how much."
     ]
 
 
@@ -141,7 +141,7 @@ def _changed(spec: NetworkSpec) -> str:
     ]:
         blocks = []  # a list of blocks of its own, which these projects build as it is
     if spec.stem.stride != usual.stem.stride:
-        found.append("another stride of the stem")
+        found.append("a stem of another stride")
     if any(one.stride != other.stride for one, other in blocks):
         found.append("other strides")
     if any(one.has_residual != other.has_residual for one, other in blocks):

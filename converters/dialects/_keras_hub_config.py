@@ -14,7 +14,11 @@ _CLASSIFIER, _BACKBONE = "EfficientNetImageClassifier", "EfficientNetBackbone"
 _POOLING = {"avg": "GlobalAveragePooling2D", "max": "GlobalMaxPooling2D"}
 
 
-def with_layers_behind(entry: object) -> object:
+BY_SETTINGS = "by_settings"
+"""Set in the layer that stands before those that settings tell."""
+
+
+def with_layers(entry: object) -> object:
     """Such a configuration as one of layers, those of which the settings tell; any other as it is."""
     kind = cast("Mapping[str, Any]", entry).get("class_name") if isinstance(entry, dict) else None
     if kind not in (_CLASSIFIER, _BACKBONE):
@@ -33,17 +37,19 @@ def with_layers_behind(entry: object) -> object:
 
 
 def _network_of(backbone: Mapping[str, Any]) -> dict[str, object]:
-    """The layers that the settings tell: those with a stride, and the last norm and activation, as all others are."""
+    """The layers of which the settings tell: those with strides, the last norm and activation as all others are."""
     strides: object = backbone.get("stackwise_strides")
     listed = cast("list[object]", strides) if isinstance(strides, list) else []
-    padding = [_layer("ZeroPadding2D", "stem_conv_pad", padding=[1, 1])]
-    inside = [
-        *(padding if backbone.get("include_stem_padding", True) else []),
-        _layer("Conv2D", LAYERS["stem.conv"], padding=backbone.get("stem_conv_padding", "valid")),
-        *(
-            _layer("DepthwiseConv2D", f"block{number}a_dwconv", strides=stride)
-            for number, stride in enumerate(listed, start=1)
-        ),
+    size: object = backbone.get("input_shape")
+    shape = [None, *cast("list[object]", size)] if isinstance(size, list) else None
+    inside = [_layer("InputLayer", "images", batch_shape=shape, **{BY_SETTINGS: True})]
+    if backbone.get("include_stem_padding", True):
+        inside.append(_layer("ZeroPadding2D", "stem_conv_pad", padding=1))
+    stem = backbone.get("stem_conv_padding", "valid")
+    inside.append(_layer("Conv2D", LAYERS["stem.conv"], strides=2, padding=stem))
+    inside += [
+        _layer("DepthwiseConv2D", f"block{number}a_dwconv", strides=stride)
+        for number, stride in enumerate(listed, start=1)
     ]
     if backbone.get("projection_activation") is not None:
         inside += [

@@ -49,10 +49,10 @@ class Location(NamedTuple):
 
 
 class Scratch:
-    """One buffer, as large as the largest array that was read, used again for every read."""
+    """One buffer, used again for every read: as large as the largest array so far, or as the caller foresees."""
 
     def __init__(self, *, at_once: int = 0) -> None:
-        """`at_once` bytes are taken the first time, where no more are asked for: what grows is zeroed each time."""
+        """At least `at_once` bytes are taken, the first time: a buffer that grows comes from the system each time."""
         self._buffer = np.empty(0, dtype=np.uint8)
         self._at_once = at_once
 
@@ -60,10 +60,11 @@ class Scratch:
         """Room for `nbytes` bytes; what was taken before becomes invalid. Raises `UnsupportedFile` without memory."""
         if self._buffer.nbytes < nbytes:
             self._buffer = np.empty(0, dtype=np.uint8)
+            size = max(nbytes, self._at_once)
             try:
-                self._buffer = np.empty(max(nbytes, self._at_once), dtype=np.uint8)
+                self._buffer = np.empty(size, dtype=np.uint8)
             except MemoryError as error:
-                raise UnsupportedFile(f"An array of {nbytes} bytes does not fit into memory.") from error
+                raise UnsupportedFile(f"An array of {size} bytes does not fit into memory.") from error
         return self._buffer[:nbytes]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
-from converters.errors import FormatError, OutputError
+from converters.errors import FormatError, OutputError, UnsupportedFile, some_of
 from converters.formats._arrays import Expected
 from converters.formats._hdf5.attributes import Attributes
 from converters.formats._hdf5.errors import damaged, reading
@@ -33,6 +33,7 @@ from converters.formats.base import Array, Location, TensorInfo, Writer
 _LAYERS, _WEIGHTS = "layer_names", "weight_names"
 _MODEL, _TOP_LEVEL = "model_weights", "top_level_model_weights"
 _OPTIMIZER = "optimizer_weights/"
+_LOW_RANK = ("/lora_kernel_a", "/lora_kernel_b")
 _IDENTITY = MappingProxyType({"backend": "tensorflow", "keras_version": "3.0.0"})
 """Without them Keras 2 takes a file for one of Keras 1 and turns its kernels round."""
 _NUMBER = re.compile(r":[0-9]+$")
@@ -66,6 +67,12 @@ class KerasH5Reader(Hdf5Reader):
                 skipped[name] = str(reason)
         self.stored = {name: stored[name] for name in paths.values() if name in stored}
         self.skipped = skipped
+        if updates := [name for name in self.stored if name.endswith(_LOW_RANK)]:
+            raise UnsupportedFile(
+                f"{where} holds low-rank updates (LoRA) beside kernels ({some_of(updates, count=2)}), which belong to "
+                "these. Keras adds them when it saves a `.keras` or `.weights.h5` file: open the model there, save it "
+                "so, and give that file."
+            )
 
 
 def lists_layers(file: InputFile) -> bool:

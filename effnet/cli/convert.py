@@ -133,8 +133,9 @@ def convert(
     # Thousands of small objects live until the end: looking for garbage among them takes a twentieth of the time.
     if not verify:
         gc.disable()
-        import_numpy_without_threads()
     try:
+        if not verify:
+            import_numpy_without_threads()
         from converters import Adaptation
 
         fetch_source(source_path)

@@ -113,8 +113,9 @@ def test_settings_of_keras_hub_are_read_or_refused(kind: str) -> None:
     usual = {"stackwise_strides": strides, "include_stem_padding": True, "stem_conv_padding": "valid"}
     assert of_hub(**usual, projection_activation=None) == replace(HUB.norm, epsilon=1e-5)
     for changed, said in (
-        ({"include_stem_padding": False}, "a padding of stem_conv that is not symmetric"),
-        ({"stem_conv_padding": "same"}, "a padding of stem_conv that is not symmetric"),
+        ({"include_stem_padding": False}, "another padding than symmetric in stem_conv"),
+        ({"stem_conv_padding": "same"}, "another padding than symmetric in stem_conv"),
+        ({"include_stem_padding": False, "stem_conv_padding": "same"}, "another padding than symmetric in stem_conv"),
         ({"stackwise_strides": [1, 2, 4, 2, 1, 2, 1]}, "the stride 4 in block3a_dwconv"),
         ({"projection_activation": "swish"}, "the activation swish behind block1a_project_bn"),
     ):
@@ -143,15 +144,15 @@ def test_a_stride_is_taken(config: dict[str, Any], strides: int) -> None:
     ("config", "said"),
     [
         ({"strides": 0}, "the stride 0 in stem_conv"),
-        ({"strides": "2"}, "the stride 2 in stem_conv"),
+        ({"strides": "2"}, "the stride '2' in stem_conv"),
         ({"strides": [2, 2, 2]}, "the stride .* in stem_conv"),
         ({"strides": None}, "the stride None in stem_conv"),
         ({"strides": True}, "the stride True in stem_conv"),
         ({"strides": [2, 1]}, "the stride .2, 1. in stem_conv"),
-        ({"dilation_rate": "x" * 1000}, "the dilation x{20} in stem_conv"),
-        ({"padding": "causal"}, "a padding of stem_conv that is not same"),
-        ({"padding": ["same"]}, "a padding of stem_conv that is not same"),
-        ({"padding": "valid"}, "a padding of stem_conv that is not same"),
+        ({"dilation_rate": "x" * 1000}, "the dilation 'x{19} in stem_conv"),
+        ({"padding": "causal"}, "another padding than same in stem_conv"),
+        ({"padding": ["same"]}, "another padding than same in stem_conv"),
+        ({"padding": "valid"}, "another padding than same in stem_conv"),
     ],
 )
 def test_what_no_stem_has_is_refused(config: dict[str, Any], said: str) -> None:
@@ -179,5 +180,5 @@ def test_padding_by_a_layer_of_its_own(padding: object, shape: object, is_read: 
     if is_read:
         assert opened(before=before).spec == opened().spec
         return
-    with pytest.raises(UnknownArchitecture, match="a padding of stem_conv that is not same"):
+    with pytest.raises(UnknownArchitecture, match="another padding than same in stem_conv"):
         opened(before=before)

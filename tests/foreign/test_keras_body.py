@@ -60,7 +60,7 @@ def test_another_activation_is_refused_and_read_with_its_definition(suffix: str,
     logits = saved(edited(lambda config: None, activation="relu"), path)
     with pytest.raises(UnknownArchitecture, match=r"the activation relu behind stem_bn, .* --spec") as refusal:
         open_checkpoint(path)
-    assert len(str(refusal.value)) < 600
+    assert len(str(refusal.value)) < 800
     assert distance(path, logits, "torch", IN_SPITE) > 0.05  # the names and shapes are those of the usual network
     with open_checkpoint(path, IN_SPITE) as checkpoint:
         spec = with_activation(checkpoint.spec, Activation.RELU)
@@ -183,10 +183,10 @@ def test_strides_are_those_of_the_configuration(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"stem_conv": {"strides": [1, 1]}}, "a padding of stem_conv that is not same"),
+        ({"stem_conv": {"strides": [1, 1]}}, "another padding than same in stem_conv"),
         ({"stem_conv": {"strides": [1, 2]}, "stem_conv_pad": {"padding": 1}}, r"the stride \[1, 2\] in stem_conv"),
         ({"stem_conv": {"strides": 3}}, r"the stride (3|\[3, 3\]) in stem_conv"),
-        ({"block6a_dwconv_pad": {"padding": [[2, 1], [2, 1]]}}, "a padding of block6a_dwconv that is not same"),
+        ({"block6a_dwconv_pad": {"padding": [[2, 1], [2, 1]]}}, "another padding than same in block6a_dwconv"),
         ({"block7a_dwconv": {"dilation_rate": [2, 2]}}, r"the dilation \[2, 2\] in block7a_dwconv"),
         ({"top_conv": {"strides": [2, 2]}}, r"the stride \[2, 2\] in top_conv"),
     ],
@@ -198,5 +198,5 @@ def test_strides_and_paddings_that_no_definition_has_are_refused(
     logits = saved(edited(settings(**changes)), path)
     with pytest.raises(UnknownArchitecture, match=f"the model's configuration has {said}") as refusal:
         open_checkpoint(path)
-    assert len(str(refusal.value)) < 600
+    assert len(str(refusal.value)) < 800
     assert distance(path, logits, "torch", IN_SPITE) > 1e-3

@@ -92,11 +92,13 @@ def test_an_epsilon_that_is_none_is_refused(epsilon: object) -> None:
         opened(epsilon=epsilon)
 
 
-@pytest.mark.parametrize("kind", ["EfficientNetBackbone", "EfficientNetImageClassifier"])
+@pytest.mark.parametrize("kind", ["EfficientNetBackbone", "EfficientNetImageClassifier", "Sequential"])
 def test_settings_of_keras_hub_are_read_or_refused(kind: str) -> None:
     def of_hub(**fields: object) -> Norm | None:
         config = {"class_name": "EfficientNetBackbone", "config": {"name": "backbone", **fields}}
-        if kind != "EfficientNetBackbone":
+        if kind == "Sequential":
+            config = {"class_name": kind, "config": {"layers": [layer("Rescaling", "r", scale=0.5), config]}}
+        elif kind != "EfficientNetBackbone":
             config = {"class_name": kind, "config": {"backbone": config, "pooling": "avg"}}
         reader = MemoryReader(in_dialect("keras-hub", HUB, lively_state(HUB)), path=Path("m"), format="memory")
         reader.metadata = {"model_config": json.dumps(config)}
@@ -161,24 +163,60 @@ def test_what_no_stem_has_is_refused(config: dict[str, Any], said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("padding", "shape", "is_read"),
+    ("padding", "front", "is_read"),
     [
-        ([[0, 1], [0, 1]], None, True),
-        ([[0, 1], [1, 1]], [None, 64, 65, 3], True),  # what Keras puts before images of a size that it knows
-        ([[1, 1], [1, 1]], [None, 65, 65, 3], True),
-        (1, [None, 65, 65, 3], True),
-        ([[1, 1], [1, 1]], [None, None, None, 3], False),  # symmetric at every size
-        ([[1, 1], [1, 1]], None, False),
-        ([[1, 0], [1, 0]], [None, 64, 64, 3], False),
-        ("wide", None, False),
+        ([[0, 1], [0, 1]], [], True),
+        ([[0, 1], [1, 1]], [layer("InputLayer", "i", batch_shape=[None, 64, 65, 3])], True),
+        ([[1, 1], [0, 1]], [layer("InputLayer", "i", batch_shape=[None, 64, 65, 3])], False),
+        ([[1, 1], [1, 1]], [layer("InputLayer", "i", batch_input_shape=[None, 65, 65, 3])], True),
+        (1, [layer("InputLayer", "i", batch_shape=[None, 65, 65, 3])], True),
+        (1, [layer("InputLayer", "i", batch_shape=[None, 64, 64, 3])], False),
+        (1, [layer("InputLayer", "i", batch_shape=[None, None, None, 3])], False),  # symmetric at every size
+        (1, [], False),
+        (1, [layer("InputLayer", "i", batch_shape=[None, 10])], False),
+        (1, [layer("InputLayer", "i", batch_shape=[None, 64, 64, 3]), layer("Resizing", "r", height=9, width=9)], True),
+        (1, [layer("InputLayer", "i", batch_shape=[None, 9, 9, 3]), layer("Resizing", "r", height=8, width=8)], False),
+        # A size that cannot be told explains zeros of any kind, but symmetric ones everywhere are more likely a policy.
+        ([[0, 1], [1, 1]], [layer("InputLayer", "i", batch_shape=[None, 64, 64, 3]), layer("Lambda", "l")], True),
+        (1, [layer("InputLayer", "i", batch_shape=[None, 64, 64, 3]), layer("Lambda", "l")], False),
+        ([[1, 0], [1, 0]], [layer("InputLayer", "i", batch_shape=[None, 64, 64, 3])], False),
+        ("wide", [], False),
     ],
 )
-def test_padding_by_a_layer_of_its_own(padding: object, shape: object, is_read: bool) -> None:
-    before = [layer("ZeroPadding2D", "pad", padding=padding), layer("Conv2D", "stem_conv", strides=2, padding="valid")]
-    if shape is not None:
-        before.insert(0, layer("InputLayer", "image", batch_shape=shape))
+def test_padding_by_a_layer_of_its_own(padding: object, front: list[dict[str, Any]], is_read: bool) -> None:
+    zeros = layer("ZeroPadding2D", "pad", padding=padding)
+    before = [*front, zeros, layer("Conv2D", "stem_conv", strides=2, padding="valid")]
     if is_read:
-        assert opened(before=before).spec == opened().spec
+        assert opened(before=before).spec.padding is Padding.SAME
         return
     with pytest.raises(UnknownArchitecture, match="another padding than same in stem_conv"):
         opened(before=before)
+
+
+def test_a_residual_has_no_stride() -> None:
+    index = next(index for index, block in enumerate(SPEC.blocks) if block.has_residual)
+    block = SPEC.blocks[index]
+    name = f"block{block.stage}{'abcdefgh'[block.repeat]}_dwconv"
+    with pytest.raises(UnknownArchitecture, match=f"the stride 2 in {name}"):
+        opened(before=[layer("DepthwiseConv2D", name, strides=2, padding="same")])
+
+
+def test_what_takes_the_result_of_a_projection_beside_an_activation_does_not_matter() -> None:
+    def node(name: str) -> Any:
+        return [[[name, 0, 0, {}]]]
+
+    rows = [
+        layer("BatchNormalization", "block2a_project_bn") | {"inbound_nodes": []},
+        layer("ReLU", "branch") | {"inbound_nodes": node("block2a_project_bn")},
+        layer("Conv2D", "top_conv") | {"inbound_nodes": node("block2a_project_bn")},
+        layer("BatchNormalization", "top_bn") | {"inbound_nodes": node("top_conv")},
+    ]
+    for count, refused in ((4, False), (2, True)):
+        reader = MemoryReader(ARRAYS, path=Path("m"), format="memory")
+        listed = rows if count == 4 else [*rows[:2], rows[3] | {"inbound_nodes": node("branch")}]
+        reader.metadata = {"model_config": json.dumps({"class_name": "Functional", "config": {"layers": listed}})}
+        if not refused:
+            assert understand(reader, SourceOptions()).spec.blocks == opened().spec.blocks
+            continue
+        with pytest.raises(UnknownArchitecture, match="the activation relu behind block2a_project_bn"):
+            understand(reader, SourceOptions())

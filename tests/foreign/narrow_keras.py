@@ -23,11 +23,10 @@ def backbone(**options: Any) -> Any:
         width_coefficient=0.13,
         depth_coefficient=0.5,
         default_size=SIZE,
-        input_shape=(SIZE, SIZE, 3),
         weights=None,
         weights_name="b0",
         name="efficientnetb0",
-        **{"include_top": False} | options,
+        **{"include_top": False, "input_shape": (SIZE, SIZE, 3)} | options,
     )
 
 

@@ -16,9 +16,13 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 keras = pytest.importorskip("keras", reason="Keras is not installed")
 
-from converters import SourceOptions, UnknownArchitecture, convert, open_checkpoint
-from effnet_core import Activation, NetworkSpec, Pooling, resolve
-from tests.foreign.narrow_keras import BOUND, PIXELS, backbone, distance, make_lively
+from keras.src.applications.efficientnet import DEFAULT_BLOCKS_ARGS  # no public name
+
+import effnet
+from converters import SourceOptions, UnknownArchitecture, UnsupportedFile, convert, open_checkpoint
+from effnet_core import Activation, NetworkSpec, Padding, Pooling, resolve
+from tests.foreign.narrow_keras import BOUND, PIXELS, SIZE, backbone, distance, make_lively
+from tests.lively import lively_state
 
 pytestmark = pytest.mark.filterwarnings(
     # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
@@ -200,3 +204,118 @@ def test_strides_and_paddings_that_no_definition_has_are_refused(
         open_checkpoint(path)
     assert len(str(refusal.value)) < 800
     assert distance(path, logits, "torch", IN_SPITE) > 1e-3
+
+
+@FILES
+def test_a_network_without_residuals_is_refused_and_read_with_its_definition(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"plain{suffix}"
+    blocks = [block | {"id_skip": False} for block in DEFAULT_BLOCKS_ARGS]
+    logits = saved(edited(lambda config: None, blocks_args=blocks), path)
+    with pytest.raises(UnknownArchitecture, match="has 0 layers Add where it has 5, one for each residual"):
+        open_checkpoint(path)
+    assert distance(path, logits, "torch", IN_SPITE) > 0.05
+    with open_checkpoint(path, IN_SPITE) as checkpoint:
+        spec = checkpoint.spec
+    spec = replace(spec, blocks=tuple(replace(block, has_residual=False) for block in spec.blocks))
+    assert distance(path, logits, "torch", SourceOptions(spec=spec)) < BOUND
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind", "said"),
+    [
+        ("block5b_add", "Maximum", "Maximum block5b_add inside; 4 layers Add where it has 5"),
+        ("block2a_se_excite", "Add", "6 layers Add where it has 5, .* 9 layers Multiply where it has 10"),
+        ("block2a_se_squeeze", "GlobalMaxPooling2D", "GlobalMaxPooling2D block2a_se_squeeze inside"),
+        ("block2a_activation", "Identity", "the activation linear behind block2a_bn"),
+    ],
+)
+def test_another_layer_in_the_place_of_one_is_refused(layer: str, kind: str, said: str, tmp_path: Path) -> None:
+    config = backbone(include_top=True, classes=5, classifier_activation=None).get_config()
+    for entry in config["layers"]:
+        if entry["config"]["name"] == layer:
+            entry["class_name"] = kind
+            entry["config"].pop("activation", None)
+    path = tmp_path / "changed.keras"
+    logits = saved(keras.Model.from_config(config), path)
+    with pytest.raises(UnknownArchitecture, match=f"the model's configuration has {said}"):
+        open_checkpoint(path)
+    assert distance(path, logits, "torch", IN_SPITE) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["block2a_expand_conv", "block2a_dwconv", "top_conv"])
+def test_an_activation_inside_a_convolution_is_refused(name: str, tmp_path: Path) -> None:
+    saved(edited(settings(**{name: {"activation": "tanh"}})), tmp_path / "inside.keras")
+    with pytest.raises(UnknownArchitecture, match=f"the activation tanh behind {name}"):
+        open_checkpoint(tmp_path / "inside.keras")
+
+
+@keras.saving.register_keras_serializable("mine")
+def own_function(x: Any) -> Any:
+    return x * keras.ops.sigmoid(x)
+
+
+def test_a_function_that_only_its_author_knows_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "own.keras"
+    features = saved(backbone(activation=own_function, pooling="avg"), path)
+    with open_checkpoint(path) as checkpoint:
+        [note] = [note for note in checkpoint.notes if "is not known here" in note]
+    assert "'mine>own_function' behind stem_bn" in note
+    assert note.endswith("taken for swish.")
+    assert distance(path, features, "torch") < BOUND  # it is swish
+
+
+@pytest.mark.parametrize("layer", [keras.layers.Resizing(SIZE, SIZE), keras.layers.CenterCrop(SIZE, SIZE)])
+def test_layers_that_change_the_size_of_images_are_named(layer: Any, tmp_path: Path) -> None:
+    image = keras.Input((None, None, 3))
+    saved(keras.Model(image, backbone(pooling="avg")(layer(image))), tmp_path / "front.keras")
+    with open_checkpoint(tmp_path / "front.keras") as checkpoint:
+        said = [note for note in checkpoint.notes if "changes the size of images" in note]
+    assert len(said) == 1
+    assert f"({type(layer).__name__} {layer.name})" in said[0]
+
+
+@pytest.mark.parametrize("size", [65, 75, 97])
+def test_paddings_are_those_of_the_size_that_keras_knows(size: int, tmp_path: Path) -> None:
+    """keras.applications put zeros by the size of the tensor that reaches the first convolution."""
+    image = keras.Input((None, None, 3))
+    front = keras.layers.Resizing(size, size)(image)
+    model = backbone(input_tensor=front, input_shape=None, pooling="avg")
+    make_lively(model)
+    model.save(tmp_path / "sized.keras")
+    open_checkpoint(tmp_path / "sized.keras").reader.close()
+    # Control: the same zeros at another size, as after keras.models.clone_model.
+    config = model.get_config()
+    for layer in config["layers"]:
+        if layer["class_name"] == "Resizing":
+            layer["config"] |= {"height": 2 * size, "width": 2 * size}
+    other = keras.Model.from_config(config)
+    other.save(tmp_path / "other.keras")
+    with pytest.raises(UnknownArchitecture, match="another padding than same in stem_conv"):
+        open_checkpoint(tmp_path / "other.keras")
+
+
+def test_symmetric_padding_of_this_projects_networks_is_read(tmp_path: Path) -> None:
+    """As Keras saves a model again, without the definition in the file."""
+    import effnet_tf  # noqa: PLC0415 - TensorFlow may not be there
+
+    spec = replace(resolve("b0", width=0.13, depth=0.5, num_classes=5), padding=Padding.SYMMETRIC)
+    path = tmp_path / "again.keras"
+    logits = saved(keras.Model.from_config(effnet_tf.create_model(spec, lively_state(spec)).get_config()), path)
+    with open_checkpoint(path) as checkpoint:
+        assert checkpoint.spec.padding is Padding.SYMMETRIC
+        assert any("pad symmetrically, and so the network is taken" in note for note in checkpoint.notes)
+        assert checkpoint.spec.preprocessing is not None
+    model = effnet.load_model(path, backend="torch")
+    x = torch.from_numpy(PIXELS.transpose(0, 3, 1, 2).copy())
+    found = model(x).detach().numpy()
+    assert np.abs(found - logits).max() <= BOUND * np.abs(logits).max()
+
+
+def test_low_rank_updates_beside_kernels_are_refused(tmp_path: Path) -> None:
+    model = backbone(include_top=True, classes=5, classifier_activation=None)
+    model.get_layer("predictions").enable_lora(2)
+    saved(model, tmp_path / "lora.h5")
+    with pytest.raises(UnsupportedFile, match=r"holds low-rank updates \(LoRA\) beside kernels"):
+        open_checkpoint(tmp_path / "lora.h5")
+    logits = saved(model, tmp_path / "lora.keras")
+    assert distance(tmp_path / "lora.keras", logits, "torch") < BOUND

@@ -10,7 +10,7 @@ from converters.checkpoint import KERAS_CONFIG_KEY, SPEC_KEY, SourceOptions
 from converters.formats.base import Reader
 from converters.naming import Entry, Unnamed, entry_of, table
 from converters.recognition import Recognised
-from converters.sorted_names import SortedNames
+from converters.sorted_names import SortedNames, without_unknown_head
 from effnet_core import Classifier, InvalidOption, NetworkSpec, Pooling, ending
 from effnet_core.parameters import classifier_parameters
 
@@ -55,6 +55,8 @@ def find_ending(
         if isinstance(found, Ending):
             return found
         no_head = found
+        if no_head is not None:
+            names = without_unknown_head(names, recognised.dialect, behind=behind)
     _check_unsaid(options, no_head or "the file holds no dense layers behind one another")
     spec, notes = network(shapes_of(reader, names), options)
     if spec.classifier is None:

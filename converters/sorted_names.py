@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from converters.dialects import Dialect
@@ -16,6 +16,7 @@ STRANGER = "no part of the network"
 _FRONT = "stands in front of the network"
 _SAID = "normalises the input: the definition of the network says it"
 _ONE_OF_SEVERAL = "of one of several layers that normalise the input"
+_UNKNOWN_HEAD = "of a head behind the network of which it is not known what it computes"
 
 
 class SortedNames(NamedTuple):
@@ -95,6 +96,30 @@ def without_front(names: SortedNames, layers: Iterable[str]) -> SortedNames:
     )
 
 
+def without_unknown_head(names: SortedNames, dialect: Dialect, *, behind: Collection[str]) -> SortedNames:
+    """The same without the classifier, where unknown layers of `behind` stand with it in one container."""
+    # A layer that stands alone in its place is the classifier whatever else a file holds; a layer that shares a
+    # container is a step of what that computes, and without the other steps gives other logits.
+    starts = tuple({_container(name, dialect.separator) for name in names.classifier})
+    unknown = [name for name in names.strangers if name in behind and name.startswith(starts)]
+    if not unknown:
+        return names
+    head = {*names.classifier, *unknown}
+    return names._replace(
+        raw={variable: name for variable, name in names.raw.items() if name not in head},
+        classifier=(),
+        strangers=tuple(name for name in names.strangers if name not in head),
+        ignored=names.ignored | dict.fromkeys([*names.classifier, *unknown], _UNKNOWN_HEAD),
+    )
+
+
+def _container(name: str, separator: str) -> str:
+    """How names begin in the numbered container of the layer that a tensor belongs to, or else in the layer itself."""
+    layer = name.rpartition(separator)[0]
+    parent, _, number = layer.rpartition(separator)
+    return (parent if parent and number.isascii() and number.isdigit() else layer) + separator
+
+
 def _classifiers(dialect: Dialect, scope: str) -> set[str]:
     templates = {dialect.layers.get("classifier", ""), dialect.alternatives.get("classifier", "")}
     return {template.format(scope=scope) for template in templates - {""}}
@@ -106,9 +131,15 @@ def notes_on(names: SortedNames, recognised: Recognised, *, no_head: str | None)
     if recognised.prefix:
         notes.append(f"The network's tensors are those whose names begin with {recognised.prefix!r}.")
     left = [name for name in names.strangers if names.ignored.get(name) == STRANGER]
+    head = [name for name, reason in names.ignored.items() if reason == _UNKNOWN_HEAD]
+    if head:
+        notes.append(
+            f"Left out the whole head, {counted(len(head), 'tensor')}: {some_of(sorted(head))}. The layer named as the "
+            f"classifier is one of several that stand together, and they are no head that is understood: {no_head}."
+        )
     if left:
         note = f"Left out {counted(len(left), 'tensor')}, no part of the network: {some_of(left)}."
-        notes.append(note if no_head is None else f"{note} That is no small head behind it: {no_head}.")
-    elif no_head is not None:
+        notes.append(note if head or no_head is None else f"{note} That is no small head behind it: {no_head}.")
+    elif no_head is not None and not head:
         notes.append(f"Took the classifier as its name says, with average pooling before it, although {no_head}.")
     return tuple(notes)

@@ -4,13 +4,14 @@ Its folders say it in config.json, its training program in the checkpoint (`arch
 they were made with (`hyper_parameters`).
 
 Source: timm 1.0.31, models/efficientnet.py (names, and the older ones that it still takes), models/_hub.py
-(config.json), utils/checkpoint_saver.py and train.py (without `args`, `arch` is the lower-case name of a class).
+(config.json), utils/checkpoint_saver.py and train.py (without `args`, `arch` is the lower-case name of a class);
+only earlier versions have `bn_tf`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -27,6 +28,14 @@ _OLD_TAG = re.compile(r"(?<=[0-9a-z])_(?:ap|ns|ns_475|in21k|in21ft1k)$")
 _LIKE_TIMM = re.compile(r"(?:^|_)efficientnet(?:v2)?_")
 _WORDS = ("model_name", "arch", "architecture", "model", "backbone", "encoder_name", "encoder", "backbone_name", "name")
 """What people call the option that names the network."""
+_PARTS = frozenset({"backbone", "encoder_name", "encoder", "backbone_name"})
+"""Those that name a part of a larger model."""
+_OF_ANY_PART = frozenset({"act_layer", "norm_layer"})
+"""Options of timm that may be meant for the rest of such a model."""
+
+
+_POOLINGS = re.compile(r"(?:fast)?(?:avg|max|avgmax|catavgmax)|fast")
+"""What timm takes for the pooling before a classifier."""
 
 
 def _timm_name(variant: str) -> str:
@@ -99,13 +108,57 @@ def _statements(texts: Mapping[str, str]) -> Iterator[Statement]:
             if isinstance(name := fields.get(word), str) and (
                 bare(name) in VARIANT_OF or _LIKE_TIMM.search(bare(name))
             ):
-                options = _trained_with(fields)
+                options = _trained_with(fields, word)
                 yield Statement(where=f"the checkpoint's {key}.{word}", name=name, is_certain=False, options=options)
 
 
-def _trained_with(args: Fields) -> Fields:
-    own = {"global_pool": args.get("gp"), "bn_eps": args.get("bn_eps"), "bn_momentum": args.get("bn_momentum")}
-    return own | dict(as_fields(args.get("model_kwargs")) or {})
+def _trained_with(args: Fields, word: str = "") -> Fields:
+    """What options of a program say in timm's words, where they hold what timm takes; `word` names the network."""
+    said: dict[str, object] = {}
+    for option, is_meant in _OPTIONS.items():
+        if option in args and is_meant(value := args[option]) and not (option in _OF_ANY_PART and word in _PARTS):
+            said[option] = value
+    if "global_pool" not in said and _is_pooling(pooling := args.get("gp")):
+        said["global_pool"] = pooling
+    return said | dict(as_fields(args.get("model_kwargs")) or {})
+
+
+def _is_pooling(value: object) -> bool:
+    return isinstance(value, str) and _POOLINGS.fullmatch(value) is not None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and value.isidentifier()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value != 0
+
+
+def _is_true(value: object) -> bool:
+    return value is True
+
+
+_OPTIONS: Mapping[str, Callable[[object], bool]] = MappingProxyType(
+    {
+        "bn_tf": _is_true,
+        "bn_eps": _is_number,
+        "bn_momentum": _is_number,
+        "global_pool": _is_pooling,
+        "output_stride": _is_number,
+        "pad_type": _is_text,
+        "act_layer": _is_word,
+        "norm_layer": _is_word,
+        "aa_layer": _is_word,
+        "se_layer": _is_word,
+    }
+)
+"""Options that people hand to timm's function by its own words, and which values are its own: others mean what is
+usual, or are another program's."""
 
 
 def says_tf(texts: Mapping[str, str]) -> bool:

@@ -32,6 +32,10 @@ _ACTIVATIONS = {
 }
 
 
+_NORMS = frozenset({"", "batchnorm", "batchnorm2d"})
+_OUTPUT_STRIDE = 32
+
+
 class _Impossible(Exception):
     """No definition has such a value."""
 
@@ -40,8 +44,9 @@ def with_options(spec: NetworkSpec, said: Statement) -> tuple[NetworkSpec, tuple
     """The network with what it was made with, a note on each that changed it, and why it has no definition, if so."""
     notes: list[str] = []
     wrong: list[str] = []
-    for name, value in said.options.items():
-        if value is None or name in _WITHOUT_EFFECT:
+    # What says all of the norm at once comes before what says one number of it.
+    for name, value in sorted(said.options.items(), key=lambda option: option[0] != "bn_tf"):
+        if value is None or name in _WITHOUT_EFFECT or (name not in _READ and not value):  # switched off
             continue
         shown = f"{name[:40]}={value!r:.60}"
         try:
@@ -82,6 +87,23 @@ def _momentum(spec: NetworkSpec, value: object) -> NetworkSpec:
     return replace(spec, norm=replace(norm_of(spec, wanted="a decay"), decay=1 - found))
 
 
+def _as_tensorflow(spec: NetworkSpec, value: object) -> NetworkSpec:
+    return _epsilon(_momentum(spec, 0.01), 1e-3) if value else spec
+
+
+def _strided(spec: NetworkSpec, value: object) -> NetworkSpec:
+    # Blocks with a dilation in the place of a stride have no definition.
+    if value != _OUTPUT_STRIDE:
+        raise _Impossible
+    return spec
+
+
+def _normed(spec: NetworkSpec, value: object) -> NetworkSpec:
+    if not isinstance(value, str) or value.replace("_", "").lower() not in _NORMS:
+        raise _Impossible
+    return spec
+
+
 def _padded(spec: NetworkSpec, value: object) -> NetworkSpec:
     if not isinstance(value, str) or value not in _PADDINGS:
         raise _Impossible
@@ -89,7 +111,7 @@ def _padded(spec: NetworkSpec, value: object) -> NetworkSpec:
 
 
 def _activated(spec: NetworkSpec, value: object) -> NetworkSpec:
-    if not isinstance(value, str) or _ACTIVATIONS.get(value) is not spec.stem.activation:
+    if value != "" and (not isinstance(value, str) or _ACTIVATIONS.get(value.lower()) is not spec.stem.activation):
         raise _Impossible
     return spec
 
@@ -97,6 +119,9 @@ def _activated(spec: NetworkSpec, value: object) -> NetworkSpec:
 _READ: Mapping[str, Callable[[NetworkSpec, object], NetworkSpec]] = MappingProxyType(
     {
         "global_pool": _pooled,
+        "output_stride": _strided,
+        "norm_layer": _normed,
+        "bn_tf": _as_tensorflow,
         "bn_eps": _epsilon,
         "bn_momentum": _momentum,
         "pad_type": _padded,

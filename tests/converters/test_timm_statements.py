@@ -214,6 +214,72 @@ def test_options_without_a_definition_are_refused(given: dict[str, Any], tmp_pat
     assert options_of(said) == options_of(beside({"architecture": name}))
 
 
+BESIDE = [
+    ({"global_pool": "max"}, (Pooling.MAX, 1e-3, 0.9, Padding.SAME)),
+    ({"global_pool": "fastmax", "gp": "max"}, None),
+    ({"gp": "max"}, (Pooling.MAX, 1e-3, 0.9, Padding.SAME)),
+    ({"bn_eps": 1e-5, "bn_momentum": 0.01}, (Pooling.AVERAGE, 1e-5, 0.99, Padding.SAME)),
+    ({"bn_tf": True}, (Pooling.AVERAGE, 1e-3, 0.99, Padding.SAME)),
+    ({"bn_eps": 1e-5, "bn_tf": True}, (Pooling.AVERAGE, 1e-5, 0.99, Padding.SAME)),
+    ({"pad_type": ""}, (Pooling.AVERAGE, 1e-3, 0.9, Padding.SYMMETRIC)),
+    ({"output_stride": 32, "act_layer": "SiLU", "norm_layer": "BatchNorm2d"}, READ[0][1]),
+    ({"output_stride": 16}, None),
+    ({"act_layer": "relu"}, None),
+    ({"norm_layer": "groupnorm"}, None),
+    ({"aa_layer": "blurpc"}, None),
+    ({"se_layer": "eca"}, None),
+]
+"""Options of a program that are timm's words, and what follows: None where there is no definition."""
+
+
+@pytest.mark.parametrize("word", ["model_name", "model", "arch"])
+@pytest.mark.parametrize(("given", "expected"), BESIDE)
+def test_options_beside_the_name_are_read(
+    given: dict[str, Any], expected: tuple[object, ...] | None, word: str, tmp_path: Path
+) -> None:
+    options = {word: "tf_efficientnet_b0", "lr": 0.1, **given}
+    for values in ({"hyper_parameters": options}, {"args": argparse.Namespace(**options)}):
+        if expected is None:
+            with pytest.raises(UnknownArchitecture, match=f"was made with {next(iter(given))}="):
+                saved(tmp_path, values)
+        else:
+            assert options_of(saved(tmp_path, values)) == pytest.approx(expected)
+
+
+def test_tensorflow_s_norm_of_a_network_without_tf(tmp_path: Path) -> None:
+    args = argparse.Namespace(model="efficientnet_b0", bn_tf=True, bn_eps=None, bn_momentum=None, gp=None)
+    found = saved(tmp_path, {"arch": "efficientnet", "args": args})
+    assert options_of(found) == (Pooling.AVERAGE, 1e-3, 0.99, Padding.SYMMETRIC)
+    assert any("says bn_tf=True, and so the network is taken" in note for note in found.notes)
+    args.bn_tf = False
+    assert options_of(saved(tmp_path, {"args": args})) == (Pooling.AVERAGE, 1e-5, 0.9, Padding.SYMMETRIC)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"global_pool": None, "output_stride": None, "act_layer": None, "norm_layer": None, "bn_eps": None},
+        {"global_pool": "", "act_layer": "", "norm_layer": "", "aa_layer": "", "se_layer": "", "output_stride": 0},
+        {"global_pool": False, "act_layer": False, "aa_layer": False, "bn_tf": False, "bn_eps": 0, "bn_momentum": 0},
+        {"global_pool": True, "gp": 10.0, "output_stride": [4, 8], "norm_layer": {"type": "GN"}, "act_layer": 3},
+        {"global_pool": "gem", "pad_type": None, "drop_rate": 0, "drop_path_rate": 0.0, "stem_size": 48},
+        {"model_kwargs": {"fix_stem": False, "aa_layer": "", "act_layer": "", "norm_layer": "", "block_args": None}},
+    ],
+)
+def test_what_is_switched_off_or_another_program_s_changes_nothing(given: dict[str, Any], tmp_path: Path) -> None:
+    options = {"model_name": "tf_efficientnet_b0", **given}
+    for values in ({"hyper_parameters": options}, {"args": argparse.Namespace(**options)}):
+        assert saved(tmp_path, values).spec == USUAL
+
+
+@pytest.mark.parametrize("word", ["backbone", "encoder_name"])
+def test_what_may_be_said_of_a_larger_model_around_the_network(word: str, tmp_path: Path) -> None:
+    options = {word: "tf_efficientnet_b0", "act_layer": "relu", "norm_layer": "layernorm"}
+    assert saved(tmp_path, {"hyper_parameters": options}).spec == USUAL
+    with pytest.raises(UnknownArchitecture, match="output_stride=16"):
+        saved(tmp_path, {"hyper_parameters": {**options, "output_stride": 16}})
+
+
 def test_what_stands_in_place_of_text_tells_nothing() -> None:
     for config in ([], "x", {"architecture": 7}, {"architecture": None, "model_args": {"bn_eps": 1e-5}}):
         assert not is_told(beside(config))

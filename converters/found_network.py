@@ -86,7 +86,7 @@ def _not_in_tensors(
     """The preprocessing that texts beside the weights say, that the dialect's own network does, or that is assumed."""
     rule, own = said.spec.preprocessing, dialect.meaning(said.spec.name, said.spec.family)
     if said.pixels is not None:
-        note = f"Images are normalised as the files beside the weights say: {pixel_formula(said.pixels)}."
+        note = f"Images are normalised as what stands beside the weights says: {pixel_formula(said.pixels)}."
         return normalised_by(rule, said.pixels), (note,)
     if own is not None and own.normalises is not None:
         return _as_its_model(said, dialect, own, own.normalises, reader, stem=stem)

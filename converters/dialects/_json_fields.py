@@ -57,6 +57,15 @@ def three_numbers(value: object, *, above: float = -_LARGEST_NUMBER) -> tuple[fl
             return None
 
 
+def numbers(value: object, *, count: int, above: float = -_LARGEST_NUMBER) -> tuple[float, ...] | None:
+    """One number for each of that many channels, or one for all, in a list or by itself."""
+    items = cast("list[object]", value) if isinstance(value, list) else [value]
+    found = [one for item in items if (one := number(item, above=above)) is not None]
+    if len(found) != len(items) or len(found) not in (1, count):
+        return None
+    return tuple(found * count if len(found) == 1 else found)
+
+
 def whole_numbers(value: object) -> list[int] | None:
     """A list of whole numbers from 0 on."""
     if not isinstance(value, list):

@@ -1,4 +1,5 @@
-"""What timm's `config.json` says about the network beside it: what it was made with, how images are evaluated.
+"""What timm's `config.json` says about the network beside it: what it was made with, how images are evaluated; of a
+checkpoint of its training program, what `args` say of this.
 
 Source: timm 1.0.31, models/_hub.py (the file), data/config.py and data/transforms_factory.py (what its fields do).
 """
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import floor
 
-from converters.dialects._json_fields import Fields, as_fields, fields_of, number, side, three_numbers, whole_numbers
+from converters.dialects._json_fields import Fields, as_fields, fields_of, number, numbers, side, whole_numbers
 from converters.dialects._timm_names import statement
 from converters.dialects._timm_options import with_options
 from converters.dialects.dialect import Configured, PixelRange
@@ -20,6 +21,9 @@ _RESAMPLING = {
     "bilinear": Resampling.PILLOW_BILINEAR,
     "nearest": Resampling.PILLOW_NEAREST,
 }
+_RGB = 3
+_OF_IMAGES = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
+"""What timm's training program is given in the words of config.json."""
 _SMALLEST_SHARE = 0.01
 """Of an image that a central crop keeps; the published networks keep 0.875 and more."""
 
@@ -37,12 +41,30 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
             )
     elif said is not None:
         notes = (f"{said.where[:1].upper()}{said.where[1:]} says {said.name[:80]!r}, which is none of timm's names.",)
+    where, fields = _of_images(texts, is_timm=said is not None and said.variant is not None)
+    channels = spec.stem.in_channels
+    spec, pixels = replace(spec, preprocessing=_sized(spec.preprocessing, fields)), _pixels(fields, channels)
+    mean, deviation = fields.get("mean"), fields.get("std")
+    if pixels is None and mean is not None and deviation is not None:
+        notes += (
+            f"{where} says that images were normalised with mean={mean!r:.80} and std={deviation!r:.80}; expected a "
+            f"sensible number for each of {channels} channels, or one for all, so that was not taken.",
+        )
+    return Configured(spec=spec, pixels=pixels, notes=notes, refusal=refusal)
+
+
+def _of_images(texts: Mapping[str, str], *, is_timm: bool) -> tuple[str, Fields]:
+    """What is said of images, in the words of config.json, and where; `is_timm`: the texts name a network of timm."""
     document = fields_of(texts.get("config.json"))
-    if document is None or "efficientnet" not in str(document.get("architecture")):
-        return Configured(spec=spec, notes=notes, refusal=refusal)
-    fields = as_fields(document.get("pretrained_cfg")) or document
-    spec = replace(spec, preprocessing=_sized(spec.preprocessing, fields))
-    return Configured(spec=spec, pixels=_pixels(fields), notes=notes, refusal=refusal)
+    if document is not None and "efficientnet" in str(document.get("architecture")):
+        return "The file config.json", as_fields(document.get("pretrained_cfg")) or document
+    args = fields_of(texts.get("args")) or {}
+    if not is_timm:
+        return "", {}
+    found = {word: args[word] for word in _OF_IMAGES if word in args}
+    if (size := side(args.get("img_size"))) is not None and not found.get("input_size"):
+        found["input_size"] = [0, size, size]
+    return "The checkpoint's args", found
 
 
 def _sized(rule: Preprocessing, fields: Fields) -> Preprocessing:
@@ -62,11 +84,13 @@ def _sized(rule: Preprocessing, fields: Fields) -> Preprocessing:
     return replace(rule, crop=WholeImage()) if fields.get("crop_mode") == "squash" and share == 1 else rule
 
 
-def _pixels(fields: Fields) -> PixelRange | None:
-    mean, deviation = three_numbers(fields.get("mean")), three_numbers(fields.get("std"), above=0.0)
-    if mean is None or deviation is None:
-        return None
-    red, green, blue = (255 * value for value in mean)
-    scale_red, scale_green, scale_blue = (255 * value for value in deviation)
-    found = PixelRange(mean=(red, green, blue), scale=(scale_red, scale_green, scale_blue))
-    return found if found.is_sensible else None
+def _pixels(fields: Fields, channels: int) -> PixelRange | None:
+    """The normalisation, of RGB or of each channel that the network takes."""
+    for count in (channels, _RGB):
+        mean = numbers(fields.get("mean"), count=count)
+        deviation = numbers(fields.get("std"), count=count, above=0.0)
+        if mean is None or deviation is None or max(map(abs, mean)) > 1:  # of pixels in 0..1 they are
+            continue
+        found = PixelRange(mean=tuple(255 * value for value in mean), scale=tuple(255 * value for value in deviation))
+        return found if found.is_sensible else None
+    return None

@@ -25,6 +25,7 @@ the key and a full stop before their names."""
 _LONGEST_TEXT = 200
 _OPTIONS = ("args", "hyper_parameters")
 _MOST_OPTIONS, _DEEPEST_OPTIONS = 300, 2
+_MOST_NUMBERS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class StateDict(Generic[T]):
     skipped: Mapping[str, str]
     texts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType[str, str]({}))
     """What the checkpoint says of its network: `arch`, and as JSON objects what `args` and `hyper_parameters` hold of
-    text, numbers and such."""
+    text, numbers, short lists of numbers and such."""
 
 
 def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
@@ -99,9 +100,24 @@ def _plain(value: object, *, depth: int) -> dict[str, object]:
             found[key] = item[:_LONGEST_TEXT]
         elif isinstance(item, dict | Namespace) and depth > 1:
             found[key] = _plain(cast("object", item), depth=depth - 1)
+        elif (numbers := _few_numbers(cast("object", item))) is not None:
+            found[key] = numbers
         else:
             found[key] = _describe(cast("object", item))
     return found
+
+
+def _few_numbers(value: object) -> list[int | float] | None:
+    """A short list of numbers, such as one for each channel; None for anything else."""
+    if not isinstance(value, list | tuple):
+        return None
+    items = cast("list[object] | tuple[object, ...]", value)[:_MOST_NUMBERS]
+    found = [
+        item
+        for item in items
+        if isinstance(item, float) or (isinstance(item, int) and not isinstance(item, bool) and abs(item) < 1 << 62)
+    ]
+    return found if found and len(found) == len(cast("list[object]", value)) else None
 
 
 def _joined(found: StateDict[T], averages: StateDict[T], prefix: str) -> StateDict[T]:

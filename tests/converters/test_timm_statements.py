@@ -6,6 +6,7 @@ import argparse
 import json
 import pathlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from converters.checkpoint import Checkpoint
 from converters.dialects._timm_names import VARIANT_OF, bare
 from converters.memory import MemoryReader
 from converters.opening import understand
-from effnet_core import VARIANTS, Padding, Pooling, resolve
+from effnet_core import VARIANTS, NetworkSpec, Padding, Pooling, Resampling, ShorterSide, resolve
 from tests.converters.memory import in_dialect
 from tests.lively import lively_state
 
@@ -285,3 +286,75 @@ def test_what_stands_in_place_of_text_tells_nothing() -> None:
         assert not is_told(beside(config))
     for wrong in (7, [], "max"):
         assert options_of(beside({"architecture": "tf_efficientnet_b0", "model_args": wrong})) == READ[0][1]
+
+
+# Images
+
+GREY = replace(SPEC, stem=replace(SPEC.stem, in_channels=1))
+FOUR = replace(SPEC, stem=replace(SPEC.stem, in_channels=4))
+ASSUMED = "Weights do not tell how images were prepared"
+
+
+def prepared(spec: NetworkSpec, said: Mapping[str, Any]) -> Checkpoint:
+    """A network of those channels beside what config.json says of images."""
+    reader = MemoryReader(in_dialect("timm", spec, lively_state(spec)), path=Path("memory"), format="memory")
+    config = {"architecture": "tf_efficientnet_b0", "pretrained_cfg": said}
+    reader.metadata = {"config.json": json.dumps(config)}
+    return understand(reader, SourceOptions())
+
+
+@pytest.mark.parametrize(
+    ("spec", "mean", "deviation", "expected"),
+    [
+        (SPEC, [0.2, 0.4, 0.6], [0.4, 0.6, 0.8], ((51, 102, 153), (102, 153, 204))),
+        (SPEC, [0.2], 0.4, ((51, 51, 51), (102, 102, 102))),
+        (GREY, [0.2], [0.4], ((51,), (102,))),
+        (GREY, [0.2, 0.4, 0.6], [0.4, 0.6, 0.8], ((51, 102, 153), (102, 153, 204))),
+        (FOUR, [0.2, 0.4, 0.6, 0.8], [0.4], ((51, 102, 153, 204), (102, 102, 102, 102))),
+    ],
+)
+def test_a_number_for_each_channel_or_for_all(spec: NetworkSpec, mean: Any, deviation: Any, expected: Any) -> None:
+    found = prepared(spec, {"mean": mean, "std": deviation, "input_size": [spec.stem.in_channels, 64, 64]})
+    rule = found.spec.preprocessing
+    assert rule.resolution == 64
+    assert (rule.mean, rule.scale) == (pytest.approx(expected[0]), pytest.approx(expected[1]))
+    assert not any(ASSUMED in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation"),
+    [([0.2, 0.4], [0.4]), ([0.2] * 4, [0.4] * 4), ([0.5], [0.0]), ([0.5, "a", 0.1], [0.5]), ([124, 116, 104], [58])],
+)
+def test_numbers_that_no_definition_takes_are_told(mean: Any, deviation: Any) -> None:
+    found = prepared(SPEC, {"mean": mean, "std": deviation})
+    assert found.spec.preprocessing == prepared(SPEC, {}).spec.preprocessing
+    [note] = [note for note in found.notes if "The file config.json says that images were normalised" in note]
+    assert f"mean={mean!r} and std={deviation!r}; expected a sensible number for each of 3 channels" in note
+    assert not any("images were normalised" in note for note in prepared(SPEC, {"mean": None, "std": [0.5]}).notes)
+
+
+def test_a_training_program_says_how_images_were_prepared(tmp_path: Path) -> None:
+    said = {"mean": (0.2, 0.4, 0.6), "std": [0.4, 0.6, 0.8], "img_size": 96, "interpolation": "bilinear"}
+    args = argparse.Namespace(model="tf_efficientnet_b0", crop_pct=0.75, input_size=None, **said)
+    found = saved(tmp_path, {"arch": "efficientnet", "args": args})
+    rule = found.spec.preprocessing
+    assert (rule.mean, rule.scale) == (pytest.approx((51, 102, 153)), pytest.approx((102, 153, 204)))
+    assert (rule.resolution, rule.crop) == (96, ShorterSide(side=128))
+    assert rule.resampling is Resampling.PILLOW_BILINEAR
+    assert not any(ASSUMED in note for note in found.notes)
+    args.input_size = [3, 80, 80]
+    assert saved(tmp_path, {"args": args}).spec.preprocessing.resolution == 80
+
+
+@pytest.mark.parametrize(
+    "said", [{"mean": None, "std": None, "img_size": None, "crop_pct": None, "interpolation": ""}, {"mean": [0.5]}, {}]
+)
+def test_a_training_program_that_says_nothing_of_images(said: dict[str, Any], tmp_path: Path) -> None:
+    found = saved(tmp_path, {"args": argparse.Namespace(model="tf_efficientnet_b0", **said)})
+    assert found.spec == USUAL
+    assert any(ASSUMED in note for note in found.notes)
+
+
+def test_options_of_another_program_say_nothing_of_images(tmp_path: Path) -> None:
+    found = saved(tmp_path, {"args": argparse.Namespace(model="mine", mean=[0.5] * 3, std=[0.5] * 3, img_size=96)})
+    assert found.spec.preprocessing == saved(tmp_path, {}).spec.preprocessing

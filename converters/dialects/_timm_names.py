@@ -32,8 +32,6 @@ _PARTS = frozenset({"backbone", "encoder_name", "encoder", "backbone_name"})
 """Those that name a part of a larger model."""
 _OF_ANY_PART = frozenset({"act_layer", "norm_layer"})
 """Options of timm that may be meant for the rest of such a model."""
-
-
 _POOLINGS = re.compile(r"(?:fast)?(?:avg|max|avgmax|catavgmax)|fast")
 """What timm takes for the pooling before a classifier."""
 

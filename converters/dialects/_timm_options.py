@@ -30,8 +30,6 @@ _ACTIVATIONS = {
     "relu": Activation.RELU,
     "relu6": Activation.RELU6,
 }
-
-
 _NORMS = frozenset({"", "batchnorm", "batchnorm2d"})
 _OUTPUT_STRIDE = 32
 

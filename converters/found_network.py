@@ -43,7 +43,7 @@ def found_network(
     if dialect.objection is not None:
         _refuse(reader, options, dialect.objection(texts_of(reader)))
     found = find_architecture(recognised, shapes, wish_of(options), only_averages=only_averages)
-    spec, notes = _prepared(found.spec, recognised, reader, options, stated)
+    spec, notes = _prepared(found.spec, recognised, shapes, reader, options, stated)
     return spec, (*_cautions(spec, dialect, reader, options), found.note, *notes)
 
 
@@ -54,7 +54,12 @@ def _refuse(reader: Reader, options: SourceOptions, reason: str | None) -> None:
 
 
 def _prepared(
-    found: NetworkSpec, recognised: Recognised, reader: Reader, options: SourceOptions, stated: Stated | None
+    found: NetworkSpec,
+    recognised: Recognised,
+    shapes: Mapping[str, tuple[int, ...]],
+    reader: Reader,
+    options: SourceOptions,
+    stated: Stated | None,
 ) -> tuple[NetworkSpec, tuple[str, ...]]:
     """The network with what its dialect does and what the file says about its input."""
     dialect = recognised.dialect
@@ -62,7 +67,7 @@ def _prepared(
     if KERAS_CONFIG_KEY in reader.metadata:
         from converters.keras_body import with_layers  # noqa: PLC0415 - of whole Keras models
 
-        said = with_layers(said, recognised, reader.metadata[KERAS_CONFIG_KEY])
+        said = with_layers(said, recognised, shapes, reader.metadata[KERAS_CONFIG_KEY])
     _refuse(reader, options, said.refusal)
     notes = said.notes if stated is None or not stated.front else (*said.notes, stated.front)
     if options.recipe is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import cast
 
 from converters.dialects._json_fields import number
@@ -45,9 +46,13 @@ _LINEAR = "linear"
 _ACTIVATED = frozenset({"stem.norm", "expand.norm", "depthwise.norm", "head.norm"})
 
 
-def with_layers(said: Configured, recognised: Recognised, text: str) -> Configured:
-    """The network with the epsilon and the strides that the configuration `text` says; why it has no definition, where
-    it has several epsilons, or another activation, padding or dilation than its variant.
+def with_layers(
+    said: Configured, recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], text: str
+) -> Configured:
+    """The network with the epsilon, the strides and the padding that the configuration `text` says; why it has no
+    definition, where it has several epsilons, or another activation, wiring or dilation than its variant.
+
+    `shapes` are those of the file's tensors. Where they are not the network's, others say so, and nothing is said here.
     """
     beside = layers_beside(text, recognised.prefix + recognised.dialect.layers["head.norm"])
     if beside is None or said.refusal is not None:
@@ -58,6 +63,8 @@ def with_layers(said: Configured, recognised: Recognised, text: str) -> Configur
     dialect = recognised.dialect
     is_whole = True
     for entry in entries(dialect, without_classifier(said.spec), scope=recognised.scope):
+        if entry.name in shapes and prod(shapes[entry.name]) != entry.parameter.size:
+            return said
         name = _last(entry.name.rpartition(dialect.separator)[0])
         if name in layers:
             body.look(entry.parameter, name)

@@ -3,11 +3,8 @@
     .venv/bin/python tools/bench_convert.py [--variants b0 b7 l2] [--json]
 
 Needs what `./tools/test` sets up, and Linux. Times are the best of five with a warm page cache, next to `cp` of the
-same data file in the same run; memory is explained in `bench/measure.py`. A variant's budget is four times `cp` of its
-official checkpoint and the start of the program (0.6 s for b0). Files of other formats hold that half of it which is
-converted, and have the same budget; beside it stands how often `cp` would have copied the file itself. "The usual way"
-is TensorFlow's reader with torch.save. Exits with 1 when a budget is missed. b7 takes 1.4 GB in the folder for
-temporary files, l2 10 GB.
+same data file in the same run; memory is explained in `bench/measure.py`. "The usual way" is TensorFlow's reader with
+torch.save. Exits with 1 when a budget is missed. b7 takes 1.4 GB in the folder for temporary files, l2 10 GB.
 """
 
 from __future__ import annotations

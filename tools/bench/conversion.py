@@ -76,16 +76,15 @@ class Bench:
         copied = measure.seconds(["cp", self.data, copy], before=self._remove_outputs)
         yield self._result("data file", self.data.stat().st_size / MB, "MB")
         yield self._result("cp of the data file", copied, "s")
-        budget = self._budget(copied)
-        yield from self._times(budget)
-        yield from self._formats(budget)
+        yield from self._times(copied)
+        yield from self._memory()
         yield self._frameworks()
         yield from self._usual_way()
 
-    def _times(self, budget: float) -> Iterator[Result]:
+    def _times(self, copied: float) -> Iterator[Result]:
         command = self._convert(self.prefix, SAFETENSORS)
         taken = measure.seconds([*command, "--no-fsync"], before=self._remove_outputs)
-        yield self._result("to safetensors, fsync apart", taken, "s", budget)
+        yield self._result("to safetensors, fsync apart", taken, "s", self._budget(copied))
         taken = measure.seconds(command, before=self._remove_outputs)
         yield self._result("to safetensors, fsync included", taken, "s")
 
@@ -93,11 +92,8 @@ class Bench:
         """Seconds; `copied` is what `cp` takes."""
         return SMALL_SECONDS if self.variant == "efficientnet-b0" else COPIES * copied + self.start
 
-    def _formats(self, seconds: float) -> Iterator[Result]:
-        """The memory that every format takes, in and out, and the time that reading it takes.
-
-        All have the budget of the variant's official checkpoint, of which a half is read: the same weights.
-        """
+    def _memory(self) -> Iterator[Result]:
+        """Of every format, in and out, and the time that reading it takes."""
         largest = 4 * max(parameter.size for parameter in parameters(resolve(self.variant)))
         budget = MEMORY_TENSORS * largest / MB + MEMORY_MB
         idle = measure.idle_bytes()
@@ -118,8 +114,7 @@ class Bench:
             yield self._result(f"cp of {name}", copied, "s")
             command = [*self._convert(source, SAFETENSORS), "--no-fsync"]
             taken = measure.seconds(command, before=self._remove_outputs)
-            yield self._result(f"{name} to safetensors", taken, "s", seconds)
-            yield self._result(f"{name} to safetensors, start apart", (taken - self.start) / copied, "x cp")
+            yield self._result(f"{name} to safetensors", taken, "s", self._budget(copied))
             _remove(self.folder, "source*")
 
     def _peak(self, source: Path, kind: Kind) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-_DIGITS = {"s": 2, "ms": 2, "MB": 1, "x cp": 1}
+_DIGITS = {"s": 2, "ms": 2, "MB": 1}
 
 
 @dataclass(frozen=True, kw_only=True)

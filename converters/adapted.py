@@ -164,6 +164,10 @@ class EditedReader(Reader):
         """The bytes of the array, None for one that is edited."""
         return None if name in self._edited else self._reader.plain(name)
 
+    def check_plain(self) -> None:
+        """Compare the checksum of what was read, as the file's own reader does."""
+        self._reader.check_plain()
+
     def location(self, name: str) -> Location | None:
         """As in the file; edited arrays are nowhere in it."""
         return None if name in self._edited else self._reader.location(name)

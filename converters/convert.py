@@ -18,7 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from converters.adapting import NOTHING, Adaptation, adapt
-from converters.carrier import Carrier
+from converters.carrier import Carrier, NotFinite
 from converters.checkpoint import DIALECT_KEY, SPEC_KEY, Checkpoint, SourceOptions
 from converters.dialects.dialect import Dialect
 from converters.epsilon import SHIFTED_KEY
@@ -181,15 +181,20 @@ def _carry_all(
             progress(done, total)
 
     sources = (reader.tensors[step.source].nbytes for step in steps if step.source is not None)
-    with Carrier(
-        reader,
-        writer,
-        largest=max(sources, default=0),
-        allow_non_finite=options.allow_non_finite,
-        progress=report,
-    ) as carrier:
-        places = [carrier.carry(step) for step in steps]
-        carrier.settle()
+    try:
+        with Carrier(
+            reader,
+            writer,
+            largest=max(sources, default=0),
+            allow_non_finite=options.allow_non_finite,
+            progress=report,
+        ) as carrier:
+            places = [carrier.carry(step) for step in steps]
+            carrier.settle()
+    except NotFinite:
+        reader.check_plain()  # what is damaged may look like anything
+        raise
+    reader.check_plain()
     return places
 
 

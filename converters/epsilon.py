@@ -145,6 +145,10 @@ class RestoringReader(Reader):
         """The bytes of the array, None for one that is restored."""
         return None if name in self._arrays else self._reader.plain(name)
 
+    def check_plain(self) -> None:
+        """Compare the checksum of what was read, as the file's own reader does."""
+        self._reader.check_plain()
+
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are, None for one that is restored."""
         return None if name in self._arrays else self._reader.location(name)

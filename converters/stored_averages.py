@@ -214,6 +214,10 @@ class PartOfReader(Reader):
         """The bytes of the array."""
         return self._reader.plain(name)
 
+    def check_plain(self) -> None:
+        """Compare the checksum of what was read, as the file's own reader does."""
+        self._reader.check_plain()
+
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are."""
         return self._reader.location(name)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,6 +69,54 @@ class EntryChecksum:
     def check(self) -> None:
         """Raise `FormatError` unless it is the one in the archive."""
         self._archive.compare(self._entry, self.value)
+
+
+class _Piece:
+    """The CRC-32 of a piece of an entry, handed over when it is whole."""
+
+    def __init__(self, whole: ScatteredChecksum, start: int) -> None:
+        self._whole = whole
+        self._start = self._end = start
+        self._value = 0
+
+    def add(self, part: NDArray[np.uint8]) -> None:
+        """Take the next part into account."""
+        self._value = crc32(part.data, self._value)
+        self._end += len(part)
+
+    def check(self) -> None:
+        """Nothing can be said of a piece alone."""
+        self._whole.take(self._start, self._end, self._value)
+
+
+class ScatteredChecksum:
+    """The CRC-32 of a stored entry whose pieces are read in any order, by any thread."""
+
+    def __init__(self, archive: ZipArchive, entry: Entry) -> None:
+        self._archive = archive
+        self._entry = entry
+        self._pieces: list[tuple[int, int, int]] = []
+
+    def plain(self, start: int) -> PlainBytes:
+        """The bytes of a piece, `start` bytes behind the beginning of the entry."""
+        return PlainBytes(self._archive.file, offset=self._entry.offset + start, checksum=_Piece(self, start))
+
+    def take(self, start: int, end: int, value: int) -> None:
+        """Take a piece of that CRC-32 into account."""
+        self._pieces.append((start, end, value))
+
+    def check(self) -> None:
+        """Read what no piece has held, and raise `FormatError` unless the CRC-32 is the one in the archive."""
+        value = position = 0
+        for start, end, of_piece in sorted([*self._pieces, (self._entry.size, self._entry.size, 0)]):
+            if start < position:
+                continue  # read twice
+            if start > position:
+                unread = self._archive.crc32_of(self._entry, position, start)
+                value = crc32_of_both(value, unread, start - position)
+            value = crc32_of_both(value, of_piece, end - start)
+            position = end
+        self._archive.compare(self._entry, value)
 
 
 class ZipArchive:
@@ -171,18 +218,25 @@ class ZipArchive:
         Where there are two cores, each reads a half of a large one.
         """
         middle = entry.size // 2 if entry.size >= 2 * WORTH_IT else entry.size
-        first, second = EntryChecksum(self, entry), EntryChecksum(self, entry)
+        halves = [0, 0]
+
+        def second() -> None:
+            halves[1] = self.crc32_of(entry, middle, entry.size)
+
         with Aside() as aside:
             if middle < entry.size:
-                aside.run(partial(self._read_through, entry, middle, entry.size, second))
-            self._read_through(entry, 0, middle, first)
+                aside.run(second)
+            halves[0] = self.crc32_of(entry, 0, middle)
             aside.wait()
-        self.compare(entry, crc32_of_both(first.value, second.value, entry.size - middle))
+        self.compare(entry, crc32_of_both(halves[0], halves[1], entry.size - middle))
 
-    def _read_through(self, entry: Entry, start: int, end: int, checksum: EntryChecksum) -> None:
+    def crc32_of(self, entry: Entry, start: int, end: int) -> int:
+        """The CRC-32 of a part of a stored entry."""
+        checksum = EntryChecksum(self, entry)
         room = np.empty(min(PART, end - start), dtype=np.uint8)
         for position in range(start, end, PART):
             self._take(room[: end - position], entry, position, checksum)
+        return checksum.value
 
     def _take(self, part: NDArray[np.uint8], entry: Entry, start: int, checksum: EntryChecksum) -> None:
         self.file.fill(part, offset=entry.offset + start)

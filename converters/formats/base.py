@@ -125,6 +125,13 @@ class Reader(AbstractContextManager["Reader"], ABC):
         del name
         return None
 
+    def check_plain(self) -> None:
+        """To be called when all that `plain` gave was read, where it is to be trusted: by now it was the file's own.
+
+        Raises `FormatError` when it does not match a checksum of more than one array. Those of single arrays are
+        compared as these are read.
+        """
+
     @abstractmethod
     def location(self, name: str) -> Location | None:
         """Where the plain bytes of the array are, None where they are compressed, partitioned or byte-swapped."""

@@ -14,7 +14,7 @@ from converters.checkpoint import SPEC_KEY
 from converters.errors import FormatError
 from converters.formats._hdf5.window import Window
 from converters.formats._temporary import TemporaryData
-from converters.formats._zip import Entry, Method, ZipArchive
+from converters.formats._zip import Entry, Method, ScatteredChecksum, ZipArchive
 from converters.formats.base import Array, Location
 from converters.formats.keras_weights import KerasWeightsReader
 from converters.formats.plain_bytes import PlainBytes
@@ -29,7 +29,11 @@ _LONGEST_TEXT = 16 << 20
 
 
 class KerasArchiveReader(KerasWeightsReader):
-    """An open `.keras`; what it holds is checked against the CRC-32 of the archive before the first array is given."""
+    """An open `.keras`.
+
+    The archive has one CRC-32 of all weights: they are read through before `read` gives the first array, or as `plain`
+    gives them, and compared by `check_plain`.
+    """
 
     format = "keras"
 
@@ -43,6 +47,7 @@ class KerasArchiveReader(KerasWeightsReader):
         self._archive = ZipArchive(self.file)
         self._entry = self._find(WEIGHTS_ENTRY)
         if self._entry.method is Method.STORED:
+            self._checksum = ScatteredChecksum(self._archive, self._entry)
             return Window(self.file, base=self._entry.offset, size=self._entry.size)
         self._temporary = TemporaryData(None)
         self._temporary.append(self._archive.chunks(self._entry))
@@ -84,8 +89,16 @@ class KerasArchiveReader(KerasWeightsReader):
 
     def plain(self, name: str) -> PlainBytes | None:
         """The bytes of the array; None where they are big-endian or there are none."""
-        self._verify()
-        return super().plain(name)
+        found = super().plain(name)
+        if found is None or not self._unverified:
+            return found
+        return self._checksum.plain(self.stored[name].offset)
+
+    def check_plain(self) -> None:
+        """Compare the CRC-32 of the weights. Raises `FormatError` if it is another."""
+        if self._unverified:
+            self._checksum.check()
+            self._unverified = False
 
     def _verify(self) -> None:
         if self._unverified:

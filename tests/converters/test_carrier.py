@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import zipfile
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +37,7 @@ FILES = {
     "hf-folder": "m-folder",
     "keras-weights": "m.weights.h5",
     "keras-h5": "m.h5",
+    "keras": "m.keras",
 }
 LARGE = pytest.mark.parametrize("part", [256, carrier.PART], ids=["two threads", "one thread"])
 """Bytes; arrays that are no larger than half a part are carried by one thread."""
@@ -41,6 +45,13 @@ LARGE = pytest.mark.parametrize("part", [256, carrier.PART], ids=["two threads",
 
 def saved(name: str, folder: Path) -> Path:
     path = folder / FILES[name]
+    if name == "keras":  # which a framework writes; the weights alone will do here
+        weights = saved("keras-weights", folder)
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(weights, "model.weights.h5")
+            archive.writestr("config.json", "{}")
+        weights.unlink()
+        return path
     save_state(path, SPEC, STATE, to_format=name, sync=False)
     return path
 
@@ -55,6 +66,7 @@ def test_the_bytes_in_parts_are_those_of_the_whole_array(name: str, tmp_path: Pa
             source.fill(found[:5])
             source.fill(found[5:])
             source.check()
+            reader.check_plain()
             assert found.tobytes() == reader.read(tensor).tobytes()
             assert not found[:-1].any() or found[1:].tobytes() != reader.read(tensor).tobytes()[:-1]
 
@@ -114,7 +126,7 @@ def test_an_array_that_is_written_twice_outlasts_those_carried_between(
 
 @LARGE
 @pytest.mark.parametrize("dtype", [None, "float16"])
-@pytest.mark.parametrize("name", ["tensor-bundle", "npz", "pth"])
+@pytest.mark.parametrize("name", ["tensor-bundle", "npz", "pth", "keras"])
 def test_a_damaged_array_is_found_by_its_checksum(
     name: str, dtype: str | None, part: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -134,6 +146,55 @@ def test_a_damaged_array_is_found_by_its_checksum(
     with pytest.raises(FormatError, match=r"checksum|CRC-32"):
         convert(path, tmp_path / "after.safetensors", dtype=dtype, sync=False)
     assert not (tmp_path / "after.safetensors").exists()
+
+
+def test_the_checksum_of_all_arrays_covers_what_stands_between_them(tmp_path: Path) -> None:
+    """Whatever of them was read, in any order, and some of it twice."""
+    path = saved("keras", tmp_path)
+    data = path.read_bytes()
+    with open_reader(path) as reader:
+        names = sorted(name for name in reader.tensors if reader.plain(name) is not None)
+        places = [reader.location(name) for name in names]
+        spans = [
+            (place.offset, reader.tensors[name].nbytes) for name, place in zip(names, places, strict=True) if place
+        ]
+    between = sorted(start + count for start, count in spans if not any(start + count == other for other, _ in spans))
+    for read in ([], names[::2], names, [*reversed(names), *names[:9]]):
+        for damage in (None, between[len(between) // 2], spans[0][0]):
+            path.write_bytes(data)
+            with open_reader(path) as reader:
+                if damage is not None:
+                    path.write_bytes(data[:damage] + bytes([data[damage] ^ 1]) + data[damage + 1 :])
+                for name in read:
+                    source = reader.plain(name)
+                    assert source is not None
+                    source.fill(np.empty(reader.tensors[name].nbytes, dtype=np.uint8))
+                    source.check()
+                with nullcontext() if damage is None else pytest.raises(FormatError, match="CRC-32"):
+                    reader.check_plain()
+
+
+def test_what_one_checksum_covers_is_read_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = saved("keras", tmp_path)
+    counts: list[int] = []
+    preadv, pread = os.preadv, os.pread
+    monkeypatch.setattr(os, "preadv", lambda *words: counted(counts, preadv(*words)))
+    monkeypatch.setattr(os, "pread", lambda *words: counted(counts, pread(*words)))
+    with open_reader(path):
+        structures = sum(counts)
+    counts.clear()
+    convert(path, tmp_path / "out.safetensors", sync=False)
+    written = (tmp_path / "out.safetensors").stat().st_size  # which is read back
+    assert sum(counts) < path.stat().st_size + 2 * structures + 1.1 * written
+    with open_checkpoint(path) as checkpoint:
+        counts.clear()
+        checkpoint.state()
+    assert sum(counts) > 1.5 * path.stat().st_size  # the control: what is used at once is verified first
+
+
+def counted(counts: list[int], result: Any) -> Any:
+    counts.append(result if isinstance(result, int) else len(result))
+    return result
 
 
 @LARGE

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -47,8 +47,7 @@ ORIGIN_KEY = "effnet.origin"
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class TargetOptions:
+class TargetOptions(NamedTuple):
     """How a checkpoint is to be written; the fields are explained in `convert`."""
 
     to: str | None = None

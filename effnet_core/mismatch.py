@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
+from typing import NamedTuple
 
 from effnet_core.errors import EffnetError
 from effnet_core.parameters import Parameter
@@ -18,8 +18,7 @@ _NEAR_POOL = 500
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Misshapen:
+class Misshapen(NamedTuple):
     """A tensor of the right name and the wrong shape."""
 
     name: str

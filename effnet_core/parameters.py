@@ -8,11 +8,11 @@ dialect, every backend and every count is derived.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import chain
 from math import prod
+from typing import NamedTuple
 
 from effnet_core.heads import Classifier, HiddenDense, HiddenNorm
 from effnet_core.spec import Block, CondMBConv, FusedMBConv, MBConv, NetworkSpec
@@ -54,18 +54,17 @@ STATISTICS = frozenset({Role.MEAN, Role.VARIANCE})
 """Roles that training updates without gradients."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One tensor of a network."""
 
     layer: str
     """Canonical path of the layer, such as blocks.3.depthwise.norm."""
     block: int | None
     """Index of the block, None outside blocks."""
-    hidden: int | None = None
-    """Index of the hidden layer, None elsewhere."""
     role: Role
     shape: tuple[int, ...]
+    hidden: int | None = None
+    """Index of the hidden layer, None elsewhere."""
     expert_shape: tuple[int, ...] | None = None
     """Of one expert's kernel, HWIO or HWCM, where the rows of the tensor are experts."""
 

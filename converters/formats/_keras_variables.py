@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from converters.formats._hdf5.attributes import Attributes
 from converters.formats._hdf5.header import Header
@@ -24,8 +24,7 @@ _STATES = {
 """Parts of a path, without their numbers, and what is below them."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Variables:
+class Variables(NamedTuple):
     """What a Keras 3 file holds."""
 
     stored: Mapping[str, Stored]

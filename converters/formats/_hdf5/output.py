@@ -6,10 +6,10 @@ h5py itself can neither write to a file without a name nor say when an array is 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -33,15 +33,12 @@ LARGEST_ATTRIBUTE = 64512
 AttributeValue = str | NDArray[np.bytes_]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Structure:
+class Structure(NamedTuple):
     """What an HDF5 file is made of, its numbers apart; paths have no leading `/`, the root is the empty path."""
 
     datasets: Sequence[tuple[str, TensorInfo]]
     """Path and kind of each array, in the order in which they are written."""
-    attributes: Mapping[str, Mapping[str, AttributeValue]] = field(
-        default_factory=dict[str, Mapping[str, AttributeValue]]
-    )
+    attributes: Mapping[str, Mapping[str, AttributeValue]] = MappingProxyType({})
     """Path of a group to its attributes."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from converters.formats._hdf5.errors import damaged, reading
 from converters.formats._hdf5.group import members
@@ -17,8 +17,7 @@ MOST_LEVELS = 32
 _OF_GROUPS = (MessageType.SYMBOL_TABLE, MessageType.LINK_INFO, MessageType.LINK)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tree:
+class Tree(NamedTuple):
     """The headers of all objects; paths have no leading `/`, the root is the empty path."""
 
     groups: Mapping[str, Header]

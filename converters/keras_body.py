@@ -16,9 +16,10 @@ from typing import cast
 from converters.dialects._json_fields import number
 from converters.dialects.dialect import Configured
 from converters.errors import some_of
-from converters.keras_config import Layer, layers_before, layers_beside
+from converters.keras_config import layers_before, layers_beside
 from converters.keras_geometry import Convolution, image_of, with_geometry
 from converters.keras_heads import ACTIVATIONS
+from converters.keras_model import Layer
 from converters.keras_wiring import wiring
 from converters.naming import entries
 from converters.recognition import Recognised

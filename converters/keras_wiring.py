@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from converters.errors import counted, some_of
-from converters.keras_config import Layer
+from converters.keras_model import Layer
 from effnet_core import FusedMBConv, NetworkSpec
 
 _SUM, _PRODUCT = "Add", "Multiply"

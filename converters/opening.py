@@ -113,7 +113,7 @@ def understand(
                 "or train an EfficientNet."
             ) from None
         shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
-        advice = _advice(recognised, shapes, options)
+        advice = _on_its_end(reader) + _advice(recognised, shapes, options)
         _check(reader, spec, entries, chosen, advice=_OF_AVERAGES + advice if only_averages else advice)
     sources = tuple(Source(entry=entry, name=chosen[entry.name]) for entry in entries)
     restored = restore(whole, spec, sources)
@@ -202,6 +202,14 @@ def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], optio
     words = f"--arch {spec.name} --width {spec.width:g} --depth {spec.depth:g}"
     classes = "" if spec.classifier is None else f" --num-classes {spec.classifier.num_classes}"
     return f"Without these options: {found.note} ({words}{classes})"
+
+
+def _on_its_end(reader: Reader) -> str:
+    if KERAS_CONFIG_KEY not in reader.metadata:
+        return ""
+    from converters.keras_end import unusual_end  # noqa: PLC0415 - as above
+
+    return unusual_end(reader.metadata[KERAS_CONFIG_KEY])
 
 
 def _begins(name: str, template: str) -> bool:

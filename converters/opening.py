@@ -85,6 +85,10 @@ def understand(
     to be moving averages, whose variables the file does not hold. Raises what `open_checkpoint` raises once the file
     is open.
     """
+    if whole.format.startswith("keras"):
+        from converters.keras_quantised import check_not_quantised  # noqa: PLC0415 - of Keras' files
+
+        check_not_quantised(whole, whole.metadata.get(KERAS_CONFIG_KEY, ""))
     reader = PartOfReader(whole, hidden=hidden) if hidden else whole
     recognised = recognised_names(reader, options)
     dialect = recognised.dialect

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from converters import SourceOptions, UnknownArchitecture
@@ -175,3 +176,12 @@ def test_a_classifier_with_the_dialects_own_name_is_pooled_as_configured():
         assert understand(reader, SourceOptions()).spec.classifier.pooling is pooling
     reader.metadata = {"model_config": json.dumps(configured(SWISH, POOL, layer("LeakyReLU"), last))}
     assert any("LeakyReLU" in note for note in understand(reader, SourceOptions()).notes)
+
+
+@pytest.mark.parametrize(("leaf", "is_said"), [("vars/0", True), ("rows", False)])
+def test_layers_that_keras_numbered_without_their_class_are_explained(leaf, is_said):
+    own = in_dialect("keras-applications", SPEC, STATE)
+    arrays = own | {f"hidden/{leaf}": np.ones((C, 7), np.float32)}
+    found = understand(MemoryReader(arrays, path=Path("m"), format="memory"), SourceOptions())
+    [note] = [note for note in found.notes if "Left out" in note]
+    assert ("an attribute of a subclassed keras.Model" in note) is is_said

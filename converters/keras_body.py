@@ -179,7 +179,7 @@ def _judged(said: Configured, epsilons: Mapping[float, str], wrong: list[str]) -
             f"{f' and {len(wrong) - _MOST_SHOWN} more' if len(wrong) > _MOST_SHOWN else ''}: that is not {spec.name}, "
             f"which has the activation {spec.stem.activation}, one epsilon ({norm.epsilon:g}), {spec.padding} padding, "
             "strides at the start of its stages and no dilation. Give the definition of its network with --spec "
-            f"FILE.json; {advice(spec)}, and given as it is reads the file as that network in spite of this."
+            f"FILE.json; {advice(spec)}, and as it is reads the file as that network in spite of this."
         )
     )
 

@@ -58,8 +58,8 @@ def cut_short(spec: NetworkSpec, last: Layer, following: Following) -> str | Non
 def advice(spec: NetworkSpec) -> str:
     """Where to get a definition to be changed."""
     return (
-        f"`effnet info {spec.name} --width {spec.width:g} --depth {spec.depth:g} --json` prints one to be changed "
-        '(without classifier: "classifier": null)'
+        f"`effnet info {spec.name} --width {spec.width:g} --depth {spec.depth:g} --json` prints one to be changed, its "
+        'preprocessing too (without classifier: "classifier": null)'
     )
 
 

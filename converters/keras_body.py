@@ -46,6 +46,10 @@ _LINEAR_LAYERS = frozenset(
 _LONGEST_NAME = 80
 _MOST_SHOWN = 6
 _LINEAR = "linear"
+_FOLDED = (
+    "The norms are folded into the convolutions, and the model's configuration is not compared with the network: its "
+    "strides, padding and activations are taken to be the usual ones."
+)
 _ACTIVATED = frozenset({"stem.norm", "expand.norm", "depthwise.norm", "head.norm"})
 
 
@@ -53,15 +57,18 @@ def with_layers(
     said: Configured, recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], text: str
 ) -> Configured:
     """The network with the epsilon, the strides and the padding that the configuration `text` says; why it has no
-    definition, where it has several epsilons, or another activation, wiring or dilation than its variant.
+    definition, where it ends too early, has several epsilons, or another activation, wiring or dilation than its
+    variant.
 
     `shapes` are those of the file's tensors. Where they are not the network's, others say so, and nothing is said here.
     """
     end = last_layer(recognised, said.spec)
     beside, graph = layers_beside(text, end), graph_of(text)
     last = None if graph is None else graph.find(end)
-    if beside is None or graph is None or last is None or said.refusal is not None or said.spec.norm is None:
+    if beside is None or graph is None or last is None or said.refusal is not None:
         return said
+    if said.spec.norm is None:
+        return said._replace(notes=(*said.notes, _FOLDED))
     layers = {_last(layer.path): layer for layer, _ in beside}
     before = {_last(layer.path): names for layer, names in beside}
     following = graph.following(last, passing=IDLE)

@@ -1,6 +1,7 @@
 """Keras models that end elsewhere than their network, in memory; tests/foreign asks Keras itself."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,15 @@ def test_layers_of_a_network_without_head_are_looked_at() -> None:
     model = sequential(stem, layer("ReLU", "r"), last)
     with pytest.raises(UnknownArchitecture, match="the activation relu behind stem_bn"):
         opened(WITHOUT_HEAD, model)
+
+
+def test_a_folded_network_is_not_compared_and_says_so() -> None:
+    spec = replace(SPEC, norm=None)
+    arrays = in_dialect("effnet-keras", spec, lively_state(spec))
+    reader = MemoryReader(arrays, path=Path("m"), format="memory")
+    reader.metadata = {"model_config": json.dumps(sequential(layer("Conv2D", "head.conv"), layer("ReLU", "r")))}
+    assert any("configuration is not compared" in note for note in understand(reader, SourceOptions()).notes)
+    assert not any("not compared" in note for note in opened_usual().notes)
 
 
 def test_a_convolution_at_the_end_is_named() -> None:

@@ -11,7 +11,7 @@ from converters.formats.base import Reader
 from converters.naming import Entry, Unnamed, entry_of, table
 from converters.recognition import Recognised
 from converters.sorted_names import SortedNames, without_unknown_head
-from effnet_core import Classifier, InvalidOption, NetworkSpec, Pooling, ending
+from effnet_core import Classifier, InvalidOption, NetworkSpec, ending
 from effnet_core.parameters import classifier_parameters
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -60,22 +60,16 @@ def find_ending(
     _check_unsaid(options, no_head or "the file holds no dense layers behind one another")
     spec, notes = network(shapes_of(reader, names), options)
     if spec.classifier is None:
+        more = ""
+        if KERAS_CONFIG_KEY in reader.metadata:
+            from converters.file_heads import configured_features  # noqa: PLC0415 - as above
+
+            more = configured_features(reader, recognised, spec)
         notes += (
             f"The file holds {ending(spec)}: the network gives features, averaged over the image where nothing else is "
-            f"asked for (pooling).{_of_other_pooling(reader, recognised)}",
+            f"asked for (pooling).{more}",
         )
     return _ending(recognised, spec, names, notes)._replace(no_head=no_head)
-
-
-def _of_other_pooling(reader: Reader, recognised: Recognised) -> str:
-    """What a Keras model does with its features, where that is not what a network without classifier does."""
-    if KERAS_CONFIG_KEY not in reader.metadata:
-        return ""
-    from converters.file_heads import configured_pooling  # noqa: PLC0415 - as above
-
-    if configured_pooling(reader, recognised) is not Pooling.MAX:
-        return ""
-    return " The model's configuration takes their maximum over the image: ask for it with pooling='max' (Python)."
 
 
 def _check_unsaid(options: SourceOptions, reason: str) -> None:

@@ -9,6 +9,8 @@ from converters.errors import counted
 from converters.file_ending import Ending, FindNetwork, Shapes, shapes_of
 from converters.formats.base import Reader
 from converters.head_layers import NoSmallHead, UnclearHead, layers_among
+from converters.keras_config import UnclearModel
+from converters.keras_end import behind_features, last_layer
 from converters.keras_heads import KerasModel
 from converters.naming import entry_of, named_entry, table
 from converters.recognition import Recognised
@@ -75,10 +77,23 @@ def _keras_model(reader: Reader, recognised: Recognised) -> KerasModel | None:
     return None if text is None else KerasModel(text=text, norm=norm)
 
 
-def configured_pooling(reader: Reader, recognised: Recognised) -> Pooling | None:
-    """What follows the network in the configuration of a Keras model, None where that cannot be told."""
-    model = _keras_model(reader, recognised)
-    return None if model is None else model.pooling
+def configured_features(reader: Reader, recognised: Recognised, spec: NetworkSpec) -> str:
+    """What a Keras model does with the features of its network that a network without classifier does not; often
+    nothing.
+    """
+    model = KerasModel(text=reader.metadata.get(KERAS_CONFIG_KEY, ""), norm=last_layer(recognised, spec))
+    try:
+        rest = behind_features(model.behind or ())
+    except UnclearModel:
+        return (
+            " The model has several outputs, or several ways to its output: the network is read alone, up to these "
+            "features."
+        )
+    if model.pooling is not Pooling.MAX:
+        return rest
+    return (
+        f"{rest} The model's configuration takes their maximum over the image: ask for it with pooling='max' (Python)."
+    )
 
 
 def _fitted(recognised: Recognised, spec: NetworkSpec, names: SortedNames, behind: Shapes) -> SmallHead:

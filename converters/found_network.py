@@ -53,6 +53,16 @@ def _refuse(reader: Reader, options: SourceOptions, reason: str | None) -> None:
         raise UnknownArchitecture(f"{reader.path}: {reason}")
 
 
+def _refuse_model(reader: Reader, options: SourceOptions, reason: str | None) -> None:
+    """Raise for a Keras model that is another network than its tensors suggest, whatever the user names."""
+    if reason is None:
+        return
+    named = {"--arch (arch=...)": options.arch, "--from (dialect=...)": options.dialect}
+    said = " and ".join(flag for flag, value in named.items() if value is not None)
+    more = f" It is read as {said} {'say' if ' and ' in said else 'says'}: leave that away if you do not know it."
+    raise UnknownArchitecture(f"{reader.path}: {reason}{more if said else ''}")
+
+
 def _prepared(
     found: NetworkSpec,
     recognised: Recognised,
@@ -68,6 +78,7 @@ def _prepared(
         from converters.keras_body import with_layers  # noqa: PLC0415 - of whole Keras models
 
         said = with_layers(said, recognised, shapes, reader.metadata[KERAS_CONFIG_KEY])
+        _refuse_model(reader, options, said.refusal)
     _refuse(reader, options, said.refusal)
     notes = said.notes if stated is None or not stated.front else (*said.notes, stated.front)
     if options.recipe is not None:

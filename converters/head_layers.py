@@ -19,6 +19,12 @@ from effnet_core.parameters import NORM_ROLES
 _MOST_DENSE = 5
 _MOST_NORMS = 6
 _NUMBER = re.compile(r"[0-9]+")
+_NUMBERED = re.compile(r".*/vars/[0-9]+")
+_ON_NUMBERS = (
+    ". Keras numbers the variables of a layer, and the file does not tell the class of one that is an attribute of a "
+    "subclassed keras.Model: build that head of layers in keras.Sequential or a functional model, give it these "
+    "weights, and save that"
+)
 
 
 class NoSmallHead(EffnetError):
@@ -82,6 +88,7 @@ def layers_among(shapes: Mapping[str, tuple[int, ...]], dialect: Dialect) -> lis
     if others:
         raise NoSmallHead(
             f"neither a dense layer nor a norm has {counted(len(others), 'tensor')} of them: {some_of(others)}"
+            f"{_ON_NUMBERS if any(map(_NUMBERED.fullmatch, others)) else ''}"
         )
     dense = sum(isinstance(layer, DenseTensors) for layer in layers)
     if dense > _MOST_DENSE or len(layers) - dense > _MOST_NORMS:

@@ -16,9 +16,12 @@ from typing import cast
 from converters.dialects._json_fields import number
 from converters.dialects.dialect import Configured
 from converters.errors import some_of
-from converters.keras_config import Layer, layers_before, layers_beside
+from converters.keras_config import layers_before, layers_beside
+from converters.keras_end import IDLE, advice, cut_short, last_layer
 from converters.keras_geometry import Convolution, image_of, with_geometry
+from converters.keras_graph import graph_of
 from converters.keras_heads import ACTIVATIONS
+from converters.keras_model import Layer
 from converters.keras_wiring import wiring
 from converters.naming import entries
 from converters.recognition import Recognised
@@ -43,6 +46,10 @@ _LINEAR_LAYERS = frozenset(
 _LONGEST_NAME = 80
 _MOST_SHOWN = 6
 _LINEAR = "linear"
+_FOLDED = (
+    "The norms are folded into the convolutions, and the model's configuration is not compared with the network: its "
+    "strides, padding and activations are taken to be the usual ones."
+)
 _ACTIVATED = frozenset({"stem.norm", "expand.norm", "depthwise.norm", "head.norm"})
 
 
@@ -50,16 +57,22 @@ def with_layers(
     said: Configured, recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], text: str
 ) -> Configured:
     """The network with the epsilon, the strides and the padding that the configuration `text` says; why it has no
-    definition, where it has several epsilons, or another activation, wiring or dilation than its variant.
+    definition, where it ends too early, has several epsilons, or another activation, wiring or dilation than its
+    variant.
 
     `shapes` are those of the file's tensors. Where they are not the network's, others say so, and nothing is said here.
     """
-    beside = layers_beside(text, recognised.prefix + recognised.dialect.layers["head.norm"])
-    if beside is None or said.refusal is not None:
+    end = last_layer(recognised, said.spec)
+    beside, graph = layers_beside(text, end), graph_of(text)
+    last = None if graph is None else graph.find(end)
+    if beside is None or graph is None or last is None or said.refusal is not None:
         return said
+    if said.spec.norm is None:
+        return said._replace(notes=(*said.notes, _FOLDED))
     layers = {_last(layer.path): layer for layer, _ in beside}
     before = {_last(layer.path): names for layer, names in beside}
-    body = _Body(said.spec, layers, before)
+    following = graph.following(last, passing=IDLE)
+    body = _Body(said.spec, layers, before, behind={_last(end): following.layers})
     dialect = recognised.dialect
     is_whole = True
     for entry in entries(dialect, without_classifier(said.spec), scope=recognised.scope):
@@ -86,7 +99,7 @@ def with_layers(
         for name, where in body.unknown.items()
     ]
     if is_whole:
-        ends = _last(dialect.layers["stem.conv"]), _last(dialect.layers["head.norm"])
+        ends = _last(dialect.layers["stem.conv"]), _last(end)
         found = wiring(said.spec, layers, before, own=frozenset(body.own), ends=ends)
         wrong += found.wrong
         if found.unknown:
@@ -95,14 +108,24 @@ def with_layers(
                 f"known here: read as {said.spec.name}."
             )
     said = said._replace(spec=geometry.spec, notes=(*said.notes, *geometry.notes, *notes))
-    return _judged(said, body.epsilons, wrong)
+    cut = cut_short(said.spec, last, following)
+    return _judged(said, body.epsilons, wrong) if cut is None else said._replace(refusal=cut)
 
 
 class _Body:
     """What the configuration says of the layers that hold a network's tensors, gathered one by one."""
 
-    def __init__(self, spec: NetworkSpec, layers: Mapping[str, Layer], before: Mapping[str, frozenset[str]]) -> None:
-        """`before` names the layers whose results each takes."""
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        layers: Mapping[str, Layer],
+        before: Mapping[str, frozenset[str]],
+        *,
+        behind: Mapping[str, Sequence[Layer]],
+    ) -> None:
+        """`before` names the layers whose results each takes; `behind` are those that take the results of layers at the
+        end of the model, which may stand in models around it.
+        """
         self._spec = spec
         self._layers = layers
         self._before = before
@@ -110,6 +133,7 @@ class _Body:
         for name, those in before.items():
             for one in those:
                 self._behind.setdefault(one, []).append(layers[name])
+        self._behind |= {name: list(following) for name, following in behind.items()}
         self.own: set[str] = set()
         self.convolutions: list[Convolution] = []
         self.epsilons: dict[float, str] = {}
@@ -136,6 +160,8 @@ class _Body:
             return  # something takes the result as it is
         if not found and wanted != _LINEAR and following and all(one.kind in _LINEAR_LAYERS for one in following):
             found = [_LINEAR]
+        if not found and parameter.part == "head.norm":
+            found = [one.kind for one in following[:1]]
         if not found or wanted in found:
             return
         known = all(one in _OTHERS for one in found)
@@ -154,15 +180,13 @@ def _judged(said: Configured, epsilons: Mapping[float, str], wrong: list[str]) -
         notes += (f"The model's configuration has norms with epsilon {epsilon:g}, and so the network is taken.",)
     if not wrong:
         return said._replace(spec=spec, notes=notes)
-    arch = f"--arch {spec.name} --width {spec.width:g} --depth {spec.depth:g}"
     return said._replace(
         refusal=(
             f"the model's configuration has {'; '.join(wrong[:_MOST_SHOWN])}"
             f"{f' and {len(wrong) - _MOST_SHOWN} more' if len(wrong) > _MOST_SHOWN else ''}: that is not {spec.name}, "
             f"which has the activation {spec.stem.activation}, one epsilon ({norm.epsilon:g}), {spec.padding} padding, "
             "strides at the start of its stages and no dilation. Give the definition of its network with --spec "
-            f"FILE.json, which `effnet info CHECKPOINT {arch} --json` prints to be changed, or {arch} alone to read it "
-            "as that network in spite of this."
+            f"FILE.json; {advice(spec)}, and as it is reads the file as that network in spite of this."
         )
     )
 

@@ -6,35 +6,15 @@ versions of Keras and between functional and sequential models; models may stand
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, cast
+from typing import Any
 
-from converters.dialects._keras_hub_config import BY_SETTINGS, with_layers
-
-_Entries = Mapping[str, Mapping[str, Any]]
-"""Layers' names to what the configuration says of them."""
-_DEEPEST = 8
-"""Models inside models."""
-_LONGEST = 8 << 20
-"""Letters; the configuration of the largest model has two million. Python objects take thirty times as much."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """A layer of a configuration."""
-
-    kind: str
-    """Its class, such as Rescaling."""
-    path: str
-    """The names of the models around it and its own, as tensors are named: `OUTER/NAME`."""
-    config: Mapping[str, Any]
-    is_followed: bool = True
-    """Whether its input is what the layer before it gives; False from the input to where several ways come together."""
+from converters.dialects._keras_hub_config import BY_SETTINGS
+from converters.keras_model import DEEPEST, Entries, Layer, Model, entries_of, model_of, parsed, settings_of
 
 
 def layers_before(text: str, path: str, *, by_settings: bool = False) -> tuple[Layer, ...] | None:
@@ -99,20 +79,13 @@ def layer_names(text: str) -> dict[str, str]:
     Source: keras/src/saving/saving_lib.py, _save_container_state and to_snake_case. Empty for any other text.
     """
     try:
-        return dict(_numbered(_layers(_parsed(text)), around="", depth=0))
+        return dict(_numbered(entries_of(parsed(text)), around="", depth=0))
     except (ValueError, RecursionError):
         return {}
 
 
-def _parsed(text: str) -> Any:
-    """Raises `ValueError` for anything but JSON of sensible length."""
-    if len(text) > _LONGEST:
-        raise ValueError(f"{len(text)} letters")
-    return json.loads(text)
-
-
-def _numbered(layers: _Entries, *, around: str, depth: int) -> Iterator[tuple[str, str]]:
-    if depth > _DEEPEST:
+def _numbered(layers: Entries, *, around: str, depth: int) -> Iterator[tuple[str, str]]:
+    if depth > DEEPEST:
         return
     counts: Counter[str] = Counter()
     for name, entry in layers.items():
@@ -121,24 +94,13 @@ def _numbered(layers: _Entries, *, around: str, depth: int) -> Iterator[tuple[st
         counts[kind] += 1
         path = f"{around}layers/{kind}{f'_{number}' if number else ''}"
         yield path, name
-        yield from _numbered(_layers(entry), around=f"{path}/", depth=depth + 1)
+        yield from _numbered(entries_of(entry), around=f"{path}/", depth=depth + 1)
 
 
 @lru_cache(maxsize=64)
 def _snake_case(name: str) -> str:
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Model:
-    """The layers of a model by name, each with the names of those before it."""
-
-    layers: _Entries
-    before: Mapping[str, frozenset[str]]
-    last: str
-    """The layer that gives the output."""
-    outputs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +113,7 @@ class _Place:
 
 
 def _place(text: str, path: str) -> _Place | None:
-    model = _model(_parsed(text))
+    model = model_of(parsed(text))
     found = dict(_places(model, path.rpartition("/")[2], around="", depth=0))
     exact = found.get(path)
     if exact is None and len(found) == 1:
@@ -159,24 +121,27 @@ def _place(text: str, path: str) -> _Place | None:
     return exact
 
 
-def _places(model: _Model | None, name: str, *, around: str, depth: int) -> Iterator[tuple[str, _Place]]:
+def _places(model: Model | None, name: str, *, around: str, depth: int) -> Iterator[tuple[str, _Place]]:
     """Every layer of that name, in the model or in models inside it, by its path."""
-    if model is None or depth > _DEEPEST:
+    if model is None or depth > DEEPEST:
         return
     ways = [partial(way, model, around=around, depth=depth) for way in (_way_in, _way_out)]
     if name in model.layers:
         beside = partial(_beside, model, around=around)
         yield f"{around}{name}", _Place(before=partial(ways[0], name), behind=partial(ways[1], name), beside=beside)
     for inner, entry in model.layers.items():
-        for path, inside in _places(_model(entry), name, around=f"{around}{inner}/", depth=depth + 1):
+        for path, inside in _places(model_of(entry), name, around=f"{around}{inner}/", depth=depth + 1):
             before = partial(_joined, partial(ways[0], inner), inside.before)
             behind = partial(_joined, inside.behind, partial(ways[1], inner))
             yield path, _Place(before=before, behind=behind, beside=inside.beside)
 
 
-def _beside(model: _Model, *, around: str) -> tuple[tuple[Layer, frozenset[str]], ...]:
+def _beside(model: Model, *, around: str) -> tuple[tuple[Layer, frozenset[str]], ...]:
     return tuple(
-        (Layer(kind=str(entry.get("class_name")), path=f"{around}{name}", config=_settings(entry)), model.before[name])
+        (
+            Layer(kind=str(entry.get("class_name")), path=f"{around}{name}", config=settings_of(entry)),
+            model.before[name],
+        )
         for name, entry in model.layers.items()
     )
 
@@ -185,13 +150,13 @@ def _joined(*ways: Callable[[], tuple[Layer, ...]]) -> tuple[Layer, ...]:
     return tuple(layer for way in ways for layer in way())
 
 
-def _way_in(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:
+def _way_in(model: Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:
     """The layers before one that is the wanted one or holds it; those on several ways are not followed."""
     found: tuple[Layer, ...] = ()
     seen = {name}
     step = name
     while before := model.before[step]:
-        if len(before) > 1 and step == name and _model(model.layers[name]) is None:
+        if len(before) > 1 and step == name and model_of(model.layers[name]) is None:
             raise UnclearModel
         (following, *others) = before
         if following in seen:
@@ -207,7 +172,7 @@ def _way_in(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer
     return found
 
 
-def _not_followed(model: _Model, name: str, *, around: str) -> Iterator[Layer]:
+def _not_followed(model: Model, name: str, *, around: str) -> Iterator[Layer]:
     """Every layer from which something leads to one, in the order of the configuration."""
     every: set[str] = set()
     waiting = [name]
@@ -221,9 +186,9 @@ def _not_followed(model: _Model, name: str, *, around: str) -> Iterator[Layer]:
             yield Layer(kind=kind, path=f"{around}{step}", config={}, is_followed=False)
 
 
-def _way(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:
+def _way(model: Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:
     """The layers before one, those of models that stand there included."""
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         raise UnclearModel
     names: dict[str, None] = {}
     while before := model.before[name]:
@@ -236,7 +201,7 @@ def _way(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer, .
     )
 
 
-def _way_out(model: _Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:
+def _way_out(model: Model, name: str, *, around: str, depth: int) -> tuple[Layer, ...]:
     """The layers behind one, to the only output."""
     names = {model.last: None}
     step = model.last
@@ -247,7 +212,7 @@ def _way_out(model: _Model, name: str, *, around: str, depth: int) -> tuple[Laye
         names[step] = None
     way = list(names)
     taken = Counter(before for layer in model.before.values() for before in layer)
-    if model.outputs > 1 or any(taken[step] != 1 for step in way[1:]):
+    if len(model.outputs) > 1 or any(taken[step] != 1 for step in way[1:]):
         raise UnclearModel
     return tuple(
         layer
@@ -258,54 +223,8 @@ def _way_out(model: _Model, name: str, *, around: str, depth: int) -> tuple[Laye
 
 def _through(entry: Mapping[str, Any], *, path: str, depth: int) -> tuple[Layer, ...]:
     """A layer, or the layers of a model in its place."""
-    inner = _model(entry)
+    inner = model_of(entry)
     if inner is None:
-        return (Layer(kind=str(entry.get("class_name")), path=path, config=_settings(entry)),)
+        return (Layer(kind=str(entry.get("class_name")), path=path, config=settings_of(entry)),)
     before = _way(inner, inner.last, around=f"{path}/", depth=depth + 1)
     return (*before, *_through(inner.layers[inner.last], path=f"{path}/{inner.last}", depth=depth + 1))
-
-
-def _model(entry: object) -> _Model | None:
-    """The model that an entry describes; None for a layer that holds no list of layers."""
-    entry = with_layers(entry)
-    config, layers = _settings(entry), _layers(entry)
-    if not layers:
-        return None
-    names = list(layers)
-    if any("inbound_nodes" in layer for layer in layers.values()):
-        before = {name: frozenset(_named(layer.get("inbound_nodes"), layers)) for name, layer in layers.items()}
-        (last, *others) = {*_named(config.get("output_layers"), layers)} or {names[-1]}
-        outputs = 1 + len(others)
-        last = names[-1] if others else last
-    else:  # of a sequential model: each layer follows the one before it
-        before = {name: frozenset(names[index - 1 : index]) for index, name in enumerate(names)}
-        last, outputs = names[-1], 1
-    return _Model(layers=layers, before=before, last=last, outputs=outputs)
-
-
-def _layers(entry: object) -> _Entries:
-    """The layers that an entry lists, by name; none for a layer that is no model."""
-    listed = _settings(entry).get("layers")
-    if not isinstance(listed, list):
-        return {}
-    entries = [cast("Mapping[str, Any]", layer) for layer in cast("list[object]", listed) if isinstance(layer, dict)]
-    return {str(_settings(layer).get("name", layer.get("name"))): layer for layer in entries}
-
-
-def _settings(entry: object) -> Mapping[str, Any]:
-    config = cast("Mapping[str, Any]", entry).get("config") if isinstance(entry, dict) else None
-    return cast("Mapping[str, Any]", config) if isinstance(config, dict) else {}
-
-
-def _named(part: object, layers: Mapping[str, object]) -> Iterator[str]:
-    """Every layer to which a part of a configuration refers, as `[NAME, node, tensor, ...]`."""
-    if isinstance(part, dict):
-        for value in cast("Mapping[str, object]", part).values():
-            yield from _named(value, layers)
-    elif isinstance(part, list):
-        values = cast("Sequence[object]", part)
-        if len(values) > 2 and isinstance(values[0], str) and values[0] in layers and type(values[1]) is int:
-            yield values[0]
-            return
-        for value in values:
-            yield from _named(value, layers)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
-from converters.keras_config import Layer
+from converters.keras_model import Layer
 from effnet_core import FusedMBConv, NetworkSpec, Padding, Parameter
 
 _ZEROS = "ZeroPadding2D"

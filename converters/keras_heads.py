@@ -12,7 +12,8 @@ from math import isfinite
 from typing import cast
 
 from converters.head_layers import DenseTensors, LayerTensors, NormTensors, NoSmallHead
-from converters.keras_config import Layer, UnclearModel, layers_behind
+from converters.keras_config import UnclearModel, layers_behind
+from converters.keras_model import Layer
 from effnet_core import (
     Activation,
     HiddenActivation,

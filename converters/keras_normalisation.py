@@ -33,7 +33,8 @@ from converters.checkpoint import KERAS_CONFIG_KEY
 from converters.dialects.dialect import PixelRange, StoredNormalisation
 from converters.errors import FormatError, counted, some_of
 from converters.formats.base import Array, Reader
-from converters.keras_config import Layer, layers_before
+from converters.keras_config import layers_before
+from converters.keras_model import Layer
 from converters.meaning import pixel_formula
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from converters.errors import counted, some_of
-from converters.keras_config import Layer
+from converters.keras_model import Layer
 from effnet_core import FusedMBConv, NetworkSpec
 
-_SUM, _PRODUCT = "Add", "Multiply"
+SUM, _PRODUCT = "Add", "Multiply"
 _LONGEST_NAME = 40
 _PASSING = frozenset(
     {
@@ -35,6 +35,11 @@ _CHANGING = frozenset(
 """Layers of Keras that no network has beside its own. What a layer of another class does is not known here."""
 
 
+def is_known(layer: Layer) -> bool:
+    """Whether it is known here what a layer of this class does."""
+    return layer.kind in _PASSING | _CHANGING | {SUM, _PRODUCT}
+
+
 class Wiring(NamedTuple):
     """What stands inside a network beside its own layers."""
 
@@ -52,7 +57,7 @@ def wiring(
     own: frozenset[str],
     ends: tuple[str, str],
 ) -> Wiring:
-    """What stands between the ends of a network, its first convolution and its last norm.
+    """What stands between the ends of a network, its first convolution and its last norm, both excluded.
 
     `before` names the layers whose results each takes; `own` are the layers that hold the network's tensors.
     """
@@ -65,11 +70,13 @@ def wiring(
     wrong: list[str] = []
     if changing := [_named(layer) for layer in foreign if layer.kind in _CHANGING]:
         wrong.append(f"{some_of(changing)} inside")
-    unknown = [_named(layer) for layer in foreign if layer.kind not in _PASSING | _CHANGING | {_SUM, _PRODUCT}]
+    unknown = [_named(layer) for layer in foreign if not is_known(layer)]
     if not unknown:  # which may be sums, or products
         residuals = sum(block.has_residual for block in spec.blocks)
+        if spec.head is None and spec.blocks[-1].has_residual:
+            residuals -= 1  # the last one stands behind the last norm
         gates = sum(not isinstance(block, FusedMBConv) and block.squeeze_channels is not None for block in spec.blocks)
-        for kind, expected, what in ((_SUM, residuals, "residual"), (_PRODUCT, gates, "squeeze-and-excite")):
+        for kind, expected, what in ((SUM, residuals, "residual"), (_PRODUCT, gates, "squeeze-and-excite")):
             if kinds[kind] != expected:
                 wrong.append(f"{counted(kinds[kind], 'layer')} {kind} where it has {expected}, one for each {what}")
     return Wiring(wrong=tuple(wrong), unknown=tuple(unknown))

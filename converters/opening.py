@@ -85,6 +85,10 @@ def understand(
     to be moving averages, whose variables the file does not hold. Raises what `open_checkpoint` raises once the file
     is open.
     """
+    if whole.format.startswith("keras"):
+        from converters.keras_quantised import check_not_quantised  # noqa: PLC0415 - of Keras' files
+
+        check_not_quantised(whole, whole.metadata.get(KERAS_CONFIG_KEY, ""))
     reader = PartOfReader(whole, hidden=hidden) if hidden else whole
     recognised = recognised_names(reader, options)
     dialect = recognised.dialect
@@ -113,7 +117,7 @@ def understand(
                 "or train an EfficientNet."
             ) from None
         shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
-        advice = _advice(recognised, shapes, options)
+        advice = _on_its_end(reader) + _advice(recognised, shapes, options)
         _check(reader, spec, entries, chosen, advice=_OF_AVERAGES + advice if only_averages else advice)
     sources = tuple(Source(entry=entry, name=chosen[entry.name]) for entry in entries)
     restored = restore(whole, spec, sources)
@@ -202,6 +206,14 @@ def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], optio
     words = f"--arch {spec.name} --width {spec.width:g} --depth {spec.depth:g}"
     classes = "" if spec.classifier is None else f" --num-classes {spec.classifier.num_classes}"
     return f"Without these options: {found.note} ({words}{classes})"
+
+
+def _on_its_end(reader: Reader) -> str:
+    if KERAS_CONFIG_KEY not in reader.metadata:
+        return ""
+    from converters.keras_end import unusual_end  # noqa: PLC0415 - as above
+
+    return unusual_end(reader.metadata[KERAS_CONFIG_KEY])
 
 
 def _begins(name: str, template: str) -> bool:

@@ -68,6 +68,8 @@ def find_variables(
     notes: list[str] = []
     for layer, variables in sorted(layers.items(), key=_last_place):
         leaves = _leaves(layer, variables)
+        if leaves is None and not _tells_class(layer):
+            leaves = _leaves(known.get(layer, ""), variables)
         if leaves is None and class_of(layer.rpartition("/")[2]) in LAYERS:
             notes.append(_unclear(names[layer], list(variables.values())))
         for place, number in enumerate(sorted(variables)):
@@ -90,7 +92,18 @@ class _States(dict[str, str | None]):
         return found
 
 
+def _tells_class(layer: str) -> bool:
+    """Whether the path of a layer has its class: `layers/dense_1`.
+
+    Of a layer that is an attribute of a subclassed model it has the attribute, as in `hidden`; the layer's own name is
+    made from the class where nobody chose another, and shapes have to agree with it.
+    """
+    *_, around, name = ["", *layer.split("/")]
+    return around == "layers" or class_of(name) in LAYERS
+
+
 def _leaves(layer: str, variables: Mapping[int, Stored]) -> Sequence[str] | None:
+    """What the variables of a layer are, by the class in the last part of a path or of a name."""
     if sorted(variables) != list(range(len(variables))):
         return None
     return leaves_of(layer.rpartition("/")[2], [variables[number].shape for number in range(len(variables))])

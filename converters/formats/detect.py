@@ -16,6 +16,9 @@ _DATA_FILE = r"\.data-\d{5}-of-\d{5}$"
 _SHARD = r"-\d{5}-of-(?!00001)\d{5}(\.safetensors|\.bin)$"
 GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
 """What is beside the variables of a SavedModel."""
+_KERAS_SHARD = r"_\d{5}\.weights\.h5$"
+_KERAS_INDEX = ".weights.json"
+"""What Keras puts beside the shards of a checkpoint. Source: keras/src/saving/saving_lib.py, ShardedH5IOStore, 3.15."""
 _TAR = (b"ustar\0", b"ustar ")
 
 _FOREIGN = (
@@ -25,6 +28,10 @@ _FOREIGN = (
     (b"\xfd7zXZ\0", "compressed by xz. Unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive. Unpack it first"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd. Unpack it first"),
+)
+_UNSPLIT = (
+    "Expected one file: load the weights into the model, and save them without max_shard_size "
+    "(model.save_weights('model.weights.h5'))."
 )
 _WEB_PAGE = rb"\s*<(!doctype html|html|\?xml|head|body)"
 
@@ -86,6 +93,8 @@ def _detect_file(file: InputFile) -> str:
         return "safetensors"
     if file.path.name.endswith(INDEX_SUFFIXES) and head.lstrip().startswith(b"{"):
         return "hf-folder"
+    if file.path.name.endswith(_KERAS_INDEX) and head.lstrip().startswith(b"{"):
+        raise UnsupportedFile(f"{file.path} is the index of weights that Keras split over several files. {_UNSPLIT}")
     if _signatures.is_old_torch(head):
         _check_whole(file.path)
         return "pth"
@@ -106,6 +115,16 @@ def _detect_file(file: InputFile) -> str:
 def _is_safetensors(head: bytes) -> bool:
     # The header's length has 8 bytes and is at most 100 MB, so the upper four are zero.
     return len(head) > 8 and head[4:9] == b"\0\0\0\0{"
+
+
+def _check_keras_whole(path: Path) -> None:
+    """Raise `UnsupportedFile` for one of several files over which Keras split weights."""
+    index = re.sub(_KERAS_SHARD, _KERAS_INDEX, path.name)
+    if index != path.name and path.with_name(index).is_file():
+        raise UnsupportedFile(
+            f"{path} is one of several files over which Keras split weights ({index} is beside it). {_UNSPLIT} "
+            "--format keras-weights reads this file alone."
+        )
 
 
 def _check_whole(path: Path) -> None:
@@ -130,7 +149,10 @@ def _is_bundle(file: InputFile, head: bytes) -> bool:
 def _detect_hdf5(file: InputFile) -> str:
     from converters.formats.keras_h5 import lists_layers  # noqa: PLC0415 - for files of this kind only
 
-    return "keras-h5" if lists_layers(file) else "keras-weights"
+    if lists_layers(file):
+        return "keras-h5"
+    _check_keras_whole(file.path)
+    return "keras-weights"
 
 
 def _detect_zip(file: InputFile) -> str:

@@ -56,6 +56,7 @@ class KerasH5Reader(Hdf5Reader):
         self.layers = frozenset(attributes.names(tree.groups[root], _LAYERS) or ())
         stored: dict[str, Stored] = {}
         skipped: dict[str, str] = {}
+        opaque: list[str] = []
         for path, header in tree.datasets.items():
             name = paths.get(path)
             if name is None:
@@ -65,6 +66,14 @@ class KerasH5Reader(Hdf5Reader):
                 stored[name] = describe(header, path, attributes=attributes, size=self.window.size, where=where)
             except NotNumeric as reason:
                 skipped[name] = str(reason)
+                if reason.is_opaque:
+                    opaque.append(name)
+        if opaque:
+            raise UnsupportedFile(
+                f"{where}: {some_of(opaque, count=2)} are bytes whose type the file does not tell, as Keras writes "
+                "bfloat16 variables to .h5 files. Save the model as `.keras` or `.weights.h5`, which tell it, or with "
+                "the policy float32 or mixed_bfloat16."
+            )
         self.stored = {name: stored[name] for name in paths.values() if name in stored}
         self.skipped = skipped
         if updates := [name for name in self.stored if name.endswith(_LOW_RANK)]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DIFFERENT = 1
 _SHOWN = 20
+_IMAGES = "preprocessing."
+"""How the fields of a definition begin that say what is done to images before the network."""
 _COLUMNS = ("tensor", "shape of A", "shape of B", "differing", "largest |a-b|", "relative L2")
 
 
@@ -34,10 +36,12 @@ def diff(
     """Compare the weights of two checkpoints, tensor by tensor in canonical names.
 
     Formats, namings and types of storage may differ: the same numbers are equal. Also says what differs in the
-    definitions: padding, epsilon, preprocessing, classes. Options about the checkpoints are for both; those with --a-
-    or --b- are for one of them and prevail.
+    definitions as they were read, which configurations and names tell: padding, epsilon, strides, activations,
+    preprocessing, classes. Options about the checkpoints are for both; those with --a- or --b- are for one of them and
+    prevail.
 
-    Exit code 1 when a tensor differs, or the networks compute other logits from the same weights and input.
+    Exit code 1 when a tensor differs, or the networks compute other logits from the same weights and input. Images that
+    are prepared differently are named, and are no difference.
 
     \b
     Examples:
@@ -73,7 +77,16 @@ def _show(found: "Difference", *, every_tensor: bool) -> None:
     say("Tensors: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count) + ".")
     for line in _definition(found.definition):
         say(line)
-    say("Equal." if found.equal else "Different.")
+    say(_verdict(found))
+
+
+def _verdict(found: "Difference") -> str:
+    if not found.equal:
+        return "Different."
+    others = [one.field for one in found.definition if one.field.startswith(_IMAGES)]
+    if not others:
+        return "Equal."
+    return f"Equal, but images are prepared differently ({', '.join(others)}): the same image gives other logits."
 
 
 def _row(one: "TensorDifference") -> tuple[str, ...]:

@@ -26,6 +26,8 @@ from converters.dialects.dialect import StoredNormalisation
 from converters.formats import open_reader
 from converters.formats.base import Reader
 from converters.keras_config import UnclearModel, layer_names, layers_behind
+from converters.keras_end import unusual_end
+from converters.keras_graph import graph_of
 from converters.keras_normalisation import stated_normalisation
 from converters.meaning import configured, normalised_by
 from effnet_core import EffnetError, NetworkSpec, from_json, parameters, resolve, to_json
@@ -190,6 +192,11 @@ def understood(reader: Reader) -> object:
     layer_names(text)
     with suppress(UnclearModel):
         layers_behind(text, "stem_conv")
+    graph = graph_of(text)
+    last = None if graph is None else graph.find("predictions")
+    if graph is not None and last is not None:
+        graph.following(last, passing={"Dense"})
+    unusual_end(text)
     tensors = StoredNormalisation(mean="normalization/mean", variance="normalization/variance", count="count")
     stated = stated_normalisation(reader, stem="stem_conv", tensors=tensors, names={})
     if stated is not None and stated.pixels is not None:

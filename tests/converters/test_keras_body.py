@@ -35,6 +35,7 @@ def opened(
 ) -> Checkpoint:
     """The network whose configuration has its last norm, these layers behind it and those before it, in one row."""
     norm = layer("BatchNormalization", "top_bn", epsilon=epsilon)
+    behind = behind or (layer("Activation", "top_activation", activation="swish"),)
     reader = MemoryReader(ARRAYS, path=Path("m"), format="memory")
     text = json.dumps({"class_name": "Sequential", "config": {"layers": [*before, norm, *behind]}})
     reader.metadata = {"model_config": text, **metadata}
@@ -52,7 +53,6 @@ def opened(
         layer("Activation", "a", activation="own>swish"),  # of somebody who registered it
         layer("Activation", "a", activation=7),
         layer("Lambda", "a"),
-        layer("Dropout", "a", rate=0.1),
     ],
 )
 def test_what_may_be_the_network_is_read(following: dict[str, Any]) -> None:
@@ -73,8 +73,15 @@ def test_what_may_be_the_network_is_read(following: dict[str, Any]) -> None:
 def test_another_activation_is_refused(following: dict[str, Any], name: str) -> None:
     with pytest.raises(UnknownArchitecture, match=f"the activation {name} behind top_bn: that is not efficientnet-b0"):
         opened(following)
-    for options in (SourceOptions(arch="b0", width=0.13, depth=0.5), SourceOptions(spec=SPEC)):
-        assert opened(following, options=options).spec.head == SPEC.head
+    for options, flag in (
+        (SourceOptions(arch="b0", width=0.13, depth=0.5), "--arch .arch=.... says: leave that away"),
+        (SourceOptions(dialect="keras-applications"), "--from .dialect=.... says: leave that away"),
+        (SourceOptions(arch="b0", dialect="keras-applications", width=0.13, depth=0.5), "--arch .* and --from .* say"),
+    ):
+        with pytest.raises(UnknownArchitecture, match=f"the activation {name} behind top_bn: .* It is read as {flag}"):
+            opened(following, options=options)
+        assert opened(options=options).spec.head == SPEC.head
+    assert opened(following, options=SourceOptions(spec=SPEC)).spec == SPEC
     assert opened(following, **{"effnet.spec": to_json(SPEC)}).spec == SPEC
 
 
@@ -210,10 +217,11 @@ def test_what_takes_the_result_of_a_projection_beside_an_activation_does_not_mat
         layer("ReLU", "branch") | {"inbound_nodes": node("block2a_project_bn")},
         layer("Conv2D", "top_conv") | {"inbound_nodes": node("block2a_project_bn")},
         layer("BatchNormalization", "top_bn") | {"inbound_nodes": node("top_conv")},
+        layer("Activation", "top_activation", activation="swish") | {"inbound_nodes": node("top_bn")},
     ]
-    for count, refused in ((4, False), (2, True)):
+    for refused in (False, True):
         reader = MemoryReader(ARRAYS, path=Path("m"), format="memory")
-        listed = rows if count == 4 else [*rows[:2], rows[3] | {"inbound_nodes": node("branch")}]
+        listed = [*rows[:2], rows[3] | {"inbound_nodes": node("branch")}, rows[4]] if refused else rows
         reader.metadata = {"model_config": json.dumps({"class_name": "Functional", "config": {"layers": listed}})}
         if not refused:
             assert understand(reader, SourceOptions()).spec.blocks == opened().spec.blocks

@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from converters import SourceOptions
+from converters import SourceOptions, UnknownArchitecture
 from converters.memory import MemoryReader
 from converters.opening import understand
 from effnet_core import HiddenNorm, Pooling
@@ -116,9 +117,8 @@ def test_what_a_definition_cannot_say_is_left_out(layers, reason):
 
 
 def test_another_activation_of_the_network_is_not_taken():
-    found = of_keras(DENSE, layer("Activation", activation="relu"), POOL, dense(), LAST)
-    assert found.spec.classifier is None
-    assert any("no swish behind the network's last norm" in note for note in found.notes)
+    with pytest.raises(UnknownArchitecture, match="the activation relu behind top_bn"):
+        of_keras(DENSE, layer("Activation", activation="relu"), POOL, dense(), LAST)
 
 
 def functional(**before):
@@ -176,3 +176,12 @@ def test_a_classifier_with_the_dialects_own_name_is_pooled_as_configured():
         assert understand(reader, SourceOptions()).spec.classifier.pooling is pooling
     reader.metadata = {"model_config": json.dumps(configured(SWISH, POOL, layer("LeakyReLU"), last))}
     assert any("LeakyReLU" in note for note in understand(reader, SourceOptions()).notes)
+
+
+@pytest.mark.parametrize(("leaf", "is_said"), [("vars/0", True), ("rows", False)])
+def test_layers_that_keras_numbered_without_their_class_are_explained(leaf, is_said):
+    own = in_dialect("keras-applications", SPEC, STATE)
+    arrays = own | {f"hidden/{leaf}": np.ones((C, 7), np.float32)}
+    found = understand(MemoryReader(arrays, path=Path("m"), format="memory"), SourceOptions())
+    [note] = [note for note in found.notes if "Left out" in note]
+    assert ("an attribute of a subclassed keras.Model" in note) is is_said

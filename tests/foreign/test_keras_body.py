@@ -20,6 +20,9 @@ from keras.src.applications.efficientnet import DEFAULT_BLOCKS_ARGS  # no public
 
 import effnet
 from converters import SourceOptions, UnknownArchitecture, UnsupportedFile, convert, open_checkpoint
+from converters.dialects import DIALECTS
+from converters.dialects.dialect import PixelRange
+from converters.meaning import normalised_by, understood
 from effnet_core import Activation, NetworkSpec, Padding, Pooling, resolve
 from tests.foreign.narrow_keras import BOUND, PIXELS, SIZE, backbone, distance, make_lively
 from tests.lively import lively_state
@@ -29,7 +32,12 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
 )
 FILES = pytest.mark.parametrize("suffix", [".keras", ".h5"])
-IN_SPITE = SourceOptions(arch="efficientnet-b0", width=0.13, depth=0.5)
+USUAL = resolve("b0", width=0.13, depth=0.5, num_classes=5)
+USUAL = replace(
+    understood(USUAL, DIALECTS["keras-applications"]),
+    preprocessing=normalised_by(USUAL.preprocessing, PixelRange(mean=(0.0,) * 3, scale=(255.0,) * 3)),
+)
+IN_SPITE = SourceOptions(spec=USUAL)
 
 
 def saved(model: Any, path: Path) -> np.ndarray:
@@ -46,6 +54,11 @@ def edited(change: Callable[[dict[str, Any]], object], **options: Any) -> Any:
     for layer in config["layers"]:
         change(layer["config"])
     return keras.Model.from_config(config)
+
+
+def settings(**layers: dict[str, Any]) -> Callable[[dict[str, Any]], object]:
+    """Changes the settings of the layers of these names."""
+    return lambda config: config.update(layers.get(config["name"], {}))
 
 
 def with_activation(spec: NetworkSpec, activation: Activation) -> NetworkSpec:
@@ -66,9 +79,45 @@ def test_another_activation_is_refused_and_read_with_its_definition(suffix: str,
         open_checkpoint(path)
     assert len(str(refusal.value)) < 800
     assert distance(path, logits, "torch", IN_SPITE) > 0.05  # the names and shapes are those of the usual network
-    with open_checkpoint(path, IN_SPITE) as checkpoint:
-        spec = with_activation(checkpoint.spec, Activation.RELU)
+    spec = with_activation(USUAL, Activation.RELU)
     assert distance(path, logits, "torch", SourceOptions(spec=spec)) < BOUND
+
+
+NAMED = (
+    SourceOptions(arch="b0", width=0.13, depth=0.5),
+    SourceOptions(dialect="keras-applications"),
+    SourceOptions(arch="b0", dialect="keras-applications", width=0.13, depth=0.5),
+)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "changes", "said"),
+    [
+        (".keras", {"stem_activation": {"activation": "relu"}}, "the activation relu behind stem_bn"),
+        (".h5", {"stem_conv_pad": {"padding": 1}}, "another padding than same in stem_conv"),
+    ],
+)
+def test_naming_the_network_or_its_names_changes_nothing(
+    suffix: str, changes: dict[str, dict[str, Any]], said: str, tmp_path: Path
+) -> None:
+    path, usual = tmp_path / f"changed{suffix}", tmp_path / f"usual{suffix}"
+    saved(edited(settings(**changes)), path)
+    saved(edited(lambda config: None), usual)
+    for options in NAMED:
+        with pytest.raises(UnknownArchitecture, match=rf"{said}.* It is read as --.* leave that away"):
+            open_checkpoint(path, options)
+        with open_checkpoint(usual) as free, open_checkpoint(usual, options) as checkpoint:
+            assert checkpoint.spec == replace(free.spec, width=checkpoint.spec.width, depth=checkpoint.spec.depth)
+
+
+@FILES
+def test_what_a_configuration_says_is_read_whoever_names_the_network(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"changed{suffix}"
+    model = edited(settings(block4a_dwconv={"strides": 1, "padding": "same"}, block4a_dwconv_pad={"padding": 0}))
+    image = keras.Input((SIZE, SIZE, 3))
+    logits = saved(keras.Model(image, model(keras.layers.Rescaling(0.5, offset=3.0)(image))), path)
+    for options in NAMED:
+        assert distance(path, logits, "torch", options) < BOUND
 
 
 @pytest.mark.parametrize(
@@ -147,11 +196,6 @@ def test_features_that_the_model_pools_otherwise_are_named(pooling: str, suffix:
         assert (distance(path, features, backend) < BOUND) is (pooling == "avg")
 
 
-def settings(**layers: dict[str, Any]) -> Callable[[dict[str, Any]], object]:
-    """Changes the settings of the layers of these names."""
-    return lambda config: config.update(layers.get(config["name"], {}))
-
-
 @FILES
 @pytest.mark.parametrize(
     ("changes", "said"),
@@ -214,9 +258,7 @@ def test_a_network_without_residuals_is_refused_and_read_with_its_definition(suf
     with pytest.raises(UnknownArchitecture, match="has 0 layers Add where it has 5, one for each residual"):
         open_checkpoint(path)
     assert distance(path, logits, "torch", IN_SPITE) > 0.05
-    with open_checkpoint(path, IN_SPITE) as checkpoint:
-        spec = checkpoint.spec
-    spec = replace(spec, blocks=tuple(replace(block, has_residual=False) for block in spec.blocks))
+    spec = replace(USUAL, blocks=tuple(replace(block, has_residual=False) for block in USUAL.blocks))
     assert distance(path, logits, "torch", SourceOptions(spec=spec)) < BOUND
 
 

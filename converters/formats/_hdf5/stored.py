@@ -30,6 +30,11 @@ class _Layout(IntEnum):
 class NotNumeric(Exception):
     """A dataset that holds no numbers; the text says what it holds."""
 
+    def __init__(self, text: str, *, is_opaque: bool = False) -> None:
+        super().__init__(text)
+        self.is_opaque = is_opaque
+        """Whether it holds bytes whose meaning only the writer knows."""
+
 
 class Stored(NamedTuple):
     """The numbers of a dataset. A file has thousands."""
@@ -86,7 +91,10 @@ def _dtype(datatype: bytes, header: Header, attributes: Attributes) -> np.dtype[
     if kind is TypeClass.OPAQUE and width(datatype) == 2 and attributes.text(header, "dtype") == "bfloat16":
         return np.dtype(ml_dtypes.bfloat16)
     words = {TypeClass.STRING: "text", TypeClass.VARIABLE: "text or lists", TypeClass.REFERENCE: "references"}
-    raise NotNumeric(f"it holds {words.get(kind, f'{kind.name.lower()} values')} that are no numbers of NumPy")
+    raise NotNumeric(
+        f"it holds {words.get(kind, f'{kind.name.lower()} values')} that are no numbers of NumPy",
+        is_opaque=kind is TypeClass.OPAQUE,
+    )
 
 
 def _offset(layout: bytes, nbytes: int, *, size: int, where: str) -> int:

@@ -125,3 +125,17 @@ def test_another_format_than_named(tmp_path: Path) -> None:
 def test_gzip_of_something_else_is_left_to_the_bundle_reader(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(gzip.compress(b"nothing"))
     assert detect_format(tmp_path / "x") == "tensor-bundle"
+
+
+def test_weights_that_keras_split_are_refused(tmp_path: Path) -> None:
+    shard = containers.write("keras-weights", tmp_path / "m_00001.weights.h5", ARRAYS)
+    assert detect_format(shard) == "keras-weights"  # a name alone says nothing
+    index = tmp_path / "m.weights.json"
+    index.write_text('{"metadata": {}, "weight_map": {}}')
+    for path in (shard, index):
+        with pytest.raises(UnsupportedFile, match=r"Keras split .* save them without max_shard_size"):
+            open_reader(path)
+    with open_reader(shard, name="keras-weights") as reader:
+        assert set(reader.tensors) == set(ARRAYS)
+    other = containers.write("keras-weights", tmp_path / "n_00001.weights.h5", ARRAYS)
+    assert detect_format(other) == "keras-weights"

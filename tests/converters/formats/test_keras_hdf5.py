@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from converters.errors import OutputError
+from converters.errors import OutputError, UnsupportedFile
 from converters.formats import open_reader, output_format, writer_class
 from converters.formats.detect import detect_format
 from converters.formats.keras_h5 import tensor_name
@@ -205,6 +205,39 @@ def test_other_layers_keep_their_numbers(tmp_path: Path) -> None:
         assert set(reader.tensors) == {"layers/attention_2/vars/0", "vars/0"}
         assert reader.notes == ()
         assert reader.skipped == {f"{seed}/vars/0": "the state of a random generator"}
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "leaves"),
+    [
+        ("hidden", "dense_3", ["kernel", "bias"]),
+        ("model/hidden", "dense", ["kernel", "bias"]),
+        ("hidden", "conv2d", ["vars/0", "vars/1"]),  # of other shapes
+        ("hidden", "mine", ["vars/0", "vars/1"]),
+        ("hidden", None, ["vars/0", "vars/1"]),
+        ("layers/einsum_dense", "dense", ["vars/0", "vars/1"]),  # the class is another one
+    ],
+)
+def test_the_own_name_of_an_attribute_of_a_model_tells_its_class(
+    group: str, name: str | None, leaves: list[str], tmp_path: Path
+) -> None:
+    with open_reader(numbered(tmp_path / "x", {group: [(4, 3), (3,)]}, name=name)) as reader:
+        assert [leaf.removeprefix(f"{name or group}/") for leaf in reader.tensors] == leaves
+
+
+def test_bytes_without_a_type_are_refused(tmp_path: Path) -> None:
+    """As Keras writes bfloat16 into `.h5`."""
+
+    def write(path: Path, dtype: str) -> Path:
+        with h5py.File(path, "w") as file:
+            file.attrs["layer_names"] = [b"d"]
+            file.create_group("d").attrs["weight_names"] = [b"d/kernel", b"d/bias"]
+            file["d/d/kernel"], file["d/d/bias"] = np.zeros((3, 2), dtype), np.zeros(2, "f4")
+        return path
+
+    assert set(containers.read("keras-h5", write(tmp_path / "a.h5", "f2"))) == {"d/kernel", "d/bias"}
+    with pytest.raises(UnsupportedFile, match=r"d/kernel are bytes .* bfloat16 .* Save the model as `\.keras`"):
+        open_reader(write(tmp_path / "b.h5", "V2"))
 
 
 def test_two_layers_of_one_name_keep_their_paths(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`effnet diff` and `effnet inspect --digest`."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,6 +55,21 @@ def test_the_report_as_json(pair):
     assert [one["name"] for one in found["tensors"]] == list(STATE)
     assert found["tensors"][0]["verdict"] == "equal"
     assert found["definition"] == []
+
+
+def test_equal_weights_of_other_definitions_are_told_apart(pair, tmp_path):
+    scaled = replace(SPEC, preprocessing=replace(SPEC.preprocessing, scale=(127.5,) * 3))
+    converters.save_state(tmp_path / "scaled.pth", scaled, STATE, sync=False)
+    text = run("diff", pair / "a.safetensors", tmp_path / "scaled.pth").stdout
+    assert "Definition: preprocessing.scale is (" in text
+    assert text.endswith(
+        "Equal, but images are prepared differently (preprocessing.scale): the same image gives other logits.\n"
+    )
+    strided = replace(SPEC, stem=replace(SPEC.stem, stride=1))
+    converters.save_state(tmp_path / "strided.pth", strided, STATE, sync=False)
+    text = run("diff", pair / "a.safetensors", tmp_path / "strided.pth", code=1).stdout
+    assert f"Tensors: {len(STATE)} equal." in text
+    assert text.endswith("Definition: stem.stride is 2 in A, 1 in B.\nDifferent.\n")
 
 
 def test_averages_against_variables(pair):

@@ -218,7 +218,24 @@ def normalisation_name(dialect: Dialect, name: str) -> str | None:
 
 def is_of_network(dialect: Dialect, name: str) -> bool:
     """Whether a variable is a tensor of the network, or stands where it could not be left out without a change."""
-    return _fields(dialect, name) is not None or inside(dialect).fullmatch(name) is not None
+    return is_named(dialect, name) or inside(dialect).fullmatch(name) is not None
+
+
+def is_named(dialect: Dialect, name: str) -> bool:
+    """Whether the dialect has a variable of that name."""
+    return _fields(dialect, name) is not None
+
+
+@cache
+def paths_of_body(dialect: Dialect) -> tuple[str, ...]:
+    """How names begin below the modules that hold the dialect's stem, blocks or head: nothing there is beside them."""
+    ends = {template for part, template in dialect.layers.items() if part.startswith(("stem.", "head."))}
+    found: set[str] = set()
+    for template in _with_shortened(dialect, ends | _block_templates(dialect)):
+        fixed, brace, _ = template.partition("{")
+        parent = fixed.rpartition(dialect.separator)[0]
+        found |= {parent} if brace else {parent, template}
+    return tuple(sorted(path + dialect.separator for path in found - {""}))
 
 
 @cache

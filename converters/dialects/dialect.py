@@ -234,6 +234,11 @@ TORCH_LEAVES: Mapping[Role, str] = MappingProxyType(
         Role.VARIANCE: "running_var",
     }
 )
+TORCH_IGNORABLE = (
+    Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),
+    Ignorable(pattern=r"(?:.*\.)?total_(?:ops|params)", reason="a count of operations or parameters (thop)"),
+)
+"""What PyTorch and programs that measure networks leave in any of them."""
 TORCH_AXES: Mapping[Role, Axes] = MappingProxyType(
     {
         Role.CONV: (3, 2, 0, 1),  # HWIO -> OIHW

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -161,7 +162,8 @@ def test_who_accepts_other_logits_gets_the_network_without_them() -> None:
 
 
 def test_a_conversion_takes_the_word_for_both(tmp_path: Path) -> None:
-    np.savez(tmp_path / "x.npz", **with_tensors("timm", {"blocks.2.cbam.weight": KERNEL}))
+    arrays: dict[str, Any] = with_tensors("timm", {"blocks.2.cbam.weight": KERNEL})
+    np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(CheckpointMismatch, match="between its own layers"):
         convert(tmp_path / "x.npz", tmp_path / "y.npz", sync=False)
     assert not (tmp_path / "y.npz").exists()

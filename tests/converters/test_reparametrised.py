@@ -81,16 +81,20 @@ def of_torch(kind: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def undone(layer: Any) -> Any:
         return utils.parametrize.remove_parametrizations(layer, "weight")
 
-    return {
+    def pruned(layer: Any) -> Any:
+        return utils.prune.l1_unstructured(layer, "weight", amount=0.3)
+
+    def whole(layer: Any) -> Any:
+        return utils.prune.remove(layer, "weight")
+
+    pairs: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         "weight_norm": (utils.weight_norm, utils.remove_weight_norm),
         "weight_norm, new": (utils.parametrizations.weight_norm, undone),
         "spectral_norm": (utils.spectral_norm, utils.remove_spectral_norm),
         "spectral_norm, new": (utils.parametrizations.spectral_norm, undone),
-        "pruning": (
-            lambda layer: utils.prune.l1_unstructured(layer, "weight", amount=0.3),
-            lambda layer: utils.prune.remove(layer, "weight"),
-        ),
-    }[kind]
+        "pruning": (pruned, whole),
+    }
+    return pairs[kind]
 
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch calls the older functions deprecated

@@ -134,7 +134,9 @@ class Configured(NamedTuple):
     notes: tuple[str, ...] = ()
     """What was found, a sentence each."""
     refusal: str | None = None
-    """Why no definition computes what they say, with the way out; None where one does."""
+    """Why no definition computes what they say; None where one does."""
+    way_out: str = ""
+    """What to do then, a sentence or two; empty where the reason says it."""
 
 
 class BlockKind(NamedTuple):

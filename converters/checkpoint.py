@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -52,6 +52,8 @@ class SourceOptions:
     head_activation: str | None = None
     """What stands between the dense layers of a small head, of which weights tell nothing: the name of an activation,
     or `none`."""
+    accept_different_logits: bool = False
+    """Whether to take a network without the layers that were inserted into it."""
     spec: NetworkSpec | None = None
     """The whole definition, for a network that is no variant; width, depth and the others above are not looked at."""
 
@@ -70,6 +72,13 @@ class SourceOptions:
                 f"{NO_ACTIVATION} or one of {', '.join(Activation)}."
             )
         object.__setattr__(self, "ema", Ema(self.ema))
+
+
+def accepting(options: SourceOptions | None, *, accept_different_logits: bool) -> SourceOptions | None:
+    """The options, with what was accepted of the conversion as a whole."""
+    if not accept_different_logits:
+        return options
+    return replace(options or SourceOptions(), accept_different_logits=True)
 
 
 class Source(NamedTuple):

@@ -19,7 +19,7 @@ import numpy as np
 
 from converters.adapting import NOTHING, Adaptation, adapt
 from converters.carrier import Carrier, NotFinite
-from converters.checkpoint import DIALECT_KEY, SPEC_KEY, Checkpoint, SourceOptions
+from converters.checkpoint import DIALECT_KEY, SPEC_KEY, Checkpoint, SourceOptions, accepting
 from converters.dialects.dialect import Dialect
 from converters.epsilon import SHIFTED_KEY
 from converters.errors import OutputError
@@ -99,7 +99,8 @@ def convert(
 
     The format follows from the target's name unless `to_format` says it; `dtype` is a key of `DTYPES`, None keeps the
     source's; `progress` is called with the bytes done and the bytes in all; `sync` waits for the disk.
-    `accept_different_logits` writes into a dialect whose own network pads otherwise.
+    `accept_different_logits` writes into a dialect whose own network pads otherwise, and leaves out layers that were
+    inserted into the source's network.
 
     Raises what `open_checkpoint` raises, `NotFinite` for weights that are NaN or infinite, `DifferentSemantics` and
     `EpsilonCannotBeMadeUpFor` where the target's own network would give other logits, and `OutputError` when the target
@@ -114,6 +115,7 @@ def convert(
         sync=sync,
         accept_different_logits=accept_different_logits,
     )
+    options = accepting(options, accept_different_logits=accept_different_logits)
     with open_checkpoint(source, options) as checkpoint:
         return convert_checkpoint(adapt(checkpoint, adaptation), target, target_options, progress=progress)
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converters.checkpoint import SPEC_KEY, SourceOptions
+from converters.errors import UnknownArchitecture
 from converters.formats.base import Reader
 from converters.recognition import Recognised
-from effnet_core import NetworkSpec, from_json, with_classes
+from effnet_core import EffnetError, NetworkSpec, described, from_json, parameters, with_classes
 
 if TYPE_CHECKING:
     from converters.keras_normalisation import Stated
@@ -36,7 +37,50 @@ def network_of(
         return spec, (f"The architecture is {spec.name}, as the definition in the file says.",)
     from converters.found_network import found_network  # noqa: PLC0415 - many files bring their definition
 
-    return found_network(reader, recognised, shapes, options, stated, only_averages=only_averages)
+    spec, notes = found_network(reader, recognised, shapes, options, stated, only_averages=only_averages)
+    return _compared(reader, spec, notes, options)
+
+
+def _compared(
+    reader: Reader, spec: NetworkSpec, notes: tuple[str, ...], options: SourceOptions
+) -> tuple[NetworkSpec, tuple[str, ...]]:
+    """The network that the user named, as the definition in the file has it where that is the same one.
+
+    Raises `UnknownArchitecture` where the definition has the same tensors for a network that computes something else.
+    """
+    if SPEC_KEY not in reader.metadata:
+        return spec, notes
+    try:
+        given = _stored(reader.metadata[SPEC_KEY], options)
+    except EffnetError:
+        return spec, (*notes, "The definition in the file cannot be read, and was passed over.")
+    if parameters(given) != parameters(spec):
+        return spec, (*notes, f"The definition in the file is of another network, {described(given)}: passed over.")
+    if given.name == spec.name:
+        return given, (f"The architecture is {given.name}, as you say and as the definition in the file says.",)
+    differing = [
+        f"{what} {one} (as you name it {other})"
+        for what, one, other in zip(_ASPECTS, _aspects(given), _aspects(spec), strict=True)
+        if one != other
+    ]
+    if differing:
+        raise UnknownArchitecture(
+            f"{reader.path}: the definition in the file is of {described(given)} with {', '.join(differing)}, of which "
+            "a name says nothing. Leave --arch, --width and --depth away to take what it says, or correct the "
+            "definition (effnet info FILE --json prints it) and give it with --spec FILE.json."
+        )
+    return spec, notes
+
+
+_ASPECTS = ("padding", "epsilon", "activation", "pooling", "normalisation of images by")
+
+
+def _aspects(spec: NetworkSpec) -> tuple[object, ...]:
+    """What a network computes as far as its tensors do not tell it."""
+    epsilon = None if spec.norm is None else spec.norm.epsilon
+    pooling = None if spec.classifier is None else spec.classifier.pooling
+    prepared = (spec.preprocessing.mean, spec.preprocessing.scale)
+    return spec.padding, epsilon, spec.stem.activation, pooling, prepared
 
 
 def is_stored(reader: Reader, options: SourceOptions) -> bool:

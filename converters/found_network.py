@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from converters.architecture import find_architecture
 from converters.checkpoint import KERAS_CONFIG_KEY, SourceOptions
+from converters.dialects import DIALECTS
 from converters.dialects._json_fields import other_architecture
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
 from converters.errors import UnknownArchitecture
@@ -41,15 +42,17 @@ def found_network(
     """The network that fits, and what was found, a sentence each; `stated` and `only_averages` as in `network_of`."""
     dialect = recognised.dialect
     if dialect.objection is not None:
-        _refuse(reader, options, dialect.objection(texts_of(reader)))
+        is_other = other_architecture(reader.metadata) is not None  # of which the notes tell
+        _refuse(reader, options, dialect.objection(texts_of(reader)), unless_arch=is_other)
     found = find_architecture(recognised, shapes, wish_of(options), only_averages=only_averages)
     spec, notes = _prepared(found.spec, recognised, shapes, reader, options, stated)
     return spec, (*_cautions(spec, dialect, reader, options), found.note, *notes)
 
 
-def _refuse(reader: Reader, options: SourceOptions, reason: str | None) -> None:
-    # A user who names the dialect or the network knows better than what the file says of it.
-    if reason is not None and options.dialect is None and options.arch is None:
+def _refuse(reader: Reader, options: SourceOptions, reason: str | None, *, unless_arch: bool = False) -> None:
+    # A user who names the dialect knows better than what the file says of it. Who names the network says nothing of
+    # its padding or activations.
+    if reason is not None and options.dialect is None and not (unless_arch and options.arch is not None):
         raise UnknownArchitecture(f"{reader.path}: {reason}")
 
 
@@ -79,8 +82,13 @@ def _prepared(
 
         said = with_layers(said, recognised, shapes, reader.metadata[KERAS_CONFIG_KEY])
         _refuse_model(reader, options, said.refusal)
-    _refuse(reader, options, said.refusal)
+    reason = None if said.refusal is None else f"{said.refusal} {said.way_out}".rstrip()
+    _refuse(reader, options, reason)
     notes = said.notes if stated is None or not stated.front else (*said.notes, stated.front)
+    if said.refusal is not None:
+        notes += (
+            f"Passed over, as --from says whose names these are: {said.refusal} If it is true, all logits differ.",
+        )
     if options.recipe is not None:
         prepared = found.preprocessing
     elif stated is not None and stated.pixels is not None:
@@ -165,6 +173,12 @@ def _cautions(spec: NetworkSpec, dialect: Dialect, reader: Reader, options: Sour
             "shapes of the tensors are those of one. If the file belongs to these weights, their network is another "
             "one, and what is read here is wrong."
         )
+    if options.dialect is not None and (twin := _hinted_twin(dialect, reader)) is not None:
+        notes.append(
+            f"What stands beside the weights says that their network is one of {twin.title}, which computes something "
+            f"else from tensors of the same names; took {dialect.title}, as --from says. If the file is right, all "
+            f"logits are wrong: say --from {twin.name}, or leave --from away."
+        )
     variant, own = VARIANTS[spec.name], dialect.meaning(spec.name, spec.family)
     relatives = (dialect.meaning(name, spec.family) for name, row in VARIANTS.items() if row.family is spec.family)
     norms = {(row.epsilon, row.decay) for row in relatives if row is not None}
@@ -175,6 +189,12 @@ def _cautions(spec: NetworkSpec, dialect: Dialect, reader: Reader, options: Sour
             "the network is another one's with other coefficients, say --arch, --width and --depth."
         )
     return notes
+
+
+def _hinted_twin(dialect: Dialect, reader: Reader) -> Dialect | None:
+    """The dialect with the same names that the file says it is of."""
+    twins = (one for one in DIALECTS.values() if one is not dialect and one.blocks is dialect.blocks)
+    return next((one for one in twins if one.layers is dialect.layers and is_hinted(one, reader)), None)
 
 
 def _assumed(spec: NetworkSpec) -> str:

@@ -16,6 +16,8 @@ from converters.file_ending import Shapes, find_ending
 from converters.file_network import is_stored, network_of
 from converters.formats import open_reader
 from converters.formats.base import Reader
+from converters.inserted import ADVICE as INSERTED_ADVICE
+from converters.inserted import Inserted, accepted_notes, apart_from, find_inserted
 from converters.naming import Entry
 from converters.recognition import Recognised
 from converters.sorted_names import SortedNames, notes_on, sort_names, without_front
@@ -93,6 +95,12 @@ def understand(
     recognised = recognised_names(reader, options)
     dialect = recognised.dialect
     sorted_names = _behind_front(reader, recognised, sort_names(reader, recognised))
+    inserted = find_inserted(reader, recognised, sorted_names)
+    if unknown := [*sorted_names.strangers, *inserted.within]:
+        from converters.reparametrised import check_plain  # noqa: PLC0415 - published checkpoints come without this
+
+        check_plain(reader, recognised, unknown)
+    sorted_names = apart_from(inserted, sorted_names, accepted=options.accept_different_logits)
     stated = _stated_normalisation(reader, recognised, sorted_names, options)
     is_unclear = bool(sorted_names.normalising_layers) and stated is None and not _is_said(reader, options)
     only_averages |= bool(sorted_names.shadows) and not sorted_names.raw
@@ -116,9 +124,14 @@ def understand(
                 f"{reader.path} holds the names of {described(spec)}, but {what}. Use it with the code that made it, "
                 "or train an EfficientNet."
             ) from None
+        if not mismatch.missing and not mismatch.misshapen and {*mismatch.unexpected} <= {*inserted.within}:
+            raise _changed(reader, spec, inserted) from None
         shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
         advice = _on_its_end(reader) + _advice(recognised, shapes, options)
         _check(reader, spec, entries, chosen, advice=_OF_AVERAGES + advice if only_averages else advice)
+    changing = inserted.changing(has_classifier=spec.classifier is not None)
+    if changing and not options.accept_different_logits:
+        raise _changed(reader, spec, inserted)
     sources = tuple(Source(entry=entry, name=chosen[entry.name]) for entry in entries)
     restored = restore(whole, spec, sources)
     return Checkpoint(
@@ -135,8 +148,18 @@ def understand(
             *found.notes,
             *([_note_on_several(names.normalising_layers)] if is_unclear else ()),
             *notes_on(names, recognised, no_head=found.no_head),
+            *accepted_notes(names),
             *(note for note in (choice.note, restored.note) if note),
         ),
+    )
+
+
+def _changed(reader: Reader, spec: NetworkSpec, inserted: Inserted) -> CheckpointMismatch:
+    return CheckpointMismatch(
+        unexpected=inserted.changing(has_classifier=spec.classifier is not None),
+        subject=str(reader.path),
+        network=described(spec),
+        advice=INSERTED_ADVICE,
     )
 
 

@@ -37,6 +37,8 @@ _COUNTED = re.compile(r"_[0-9]+(?=/[^/]*$)")
 _DIGITS = "0123456789"
 _SMALL = 0.1
 """A network among others has at least this part of the names of the largest: what is smaller has some by chance."""
+_FEWEST_BLOCKS = 5
+"""Blocks that a network has at least: every published one has a stage or more than these."""
 _BOUNDARY = re.compile(r"[./]")
 _LONGEST_KEPT = 256
 """Letters of a name that is looked up once; only hostile files have longer ones, with endless parts."""
@@ -70,15 +72,9 @@ def recognise(dialect: Dialect, names: Iterable[str], *, prefix: str | None = No
     largest = [one for one, matches in found.items() if len(matches) == most]
     if not largest:
         return Recognised(dialect=dialect, count=0, prefix=prefix or "", scope="", num_blocks=0)
-    scopes: Counter[str] = Counter()
-    indices: Counter[int] = Counter()
-    places: Counter[tuple[str, ...]] = Counter()
-    for fields in found[largest[0]]:
-        scopes[fields.get("scope", "")] += 1
-        if "index" in fields:
-            indices[int(fields["index"])] += 1
-        elif "repeat" in fields or "letter" in fields:
-            places[tuple(fields[name] for name in _PLACES if name in fields)] += 1
+    matches = found[largest[0]]
+    scopes = Counter(fields.get("scope", "") for fields in matches)
+    indices, places = _blocks(matches)
     num_blocks = _num_blocks(dialect, indices, places)
     return Recognised(
         dialect=dialect,
@@ -96,6 +92,33 @@ def starts_of_networks(dialect: Dialect, names: Iterable[str]) -> list[str]:
     counts = {start: len(matches) for start, matches in _by_prefix(dialect, names, None).items()}
     least = _SMALL * max(counts.values(), default=0)
     return sorted(start for start, count in counts.items() if count >= least)
+
+
+def whole_networks(dialect: Dialect, names: Collection[str]) -> list[str]:
+    """What stands before the names of each network of which a stem and several whole blocks are there, in order."""
+    templates = _with_shortened(dialect, {dialect.layers["stem.conv"]})
+    stems = tuple(f"{template}{dialect.separator}{dialect.leaves[Role.CONV]}" for template in templates)
+    if not any(name.endswith(stems) for name in names):  # few files have a second one, and matching takes its time
+        return []
+    known, found = {*names}, list[str]()
+    for start, matches in _by_prefix(dialect, names, None).items():
+        indices, places = _blocks(matches)
+        whole = _whole_blocks([*indices.values(), *places.values()])
+        if whole >= _FEWEST_BLOCKS and any(start + stem in known for stem in stems):
+            found.append(start)
+    return sorted(found)
+
+
+def _blocks(matches: Iterable[Mapping[str, str]]) -> tuple[Counter[int], Counter[tuple[str, ...]]]:
+    """How many names each block has: by its index, or by its place where the dialect has no index."""
+    indices: Counter[int] = Counter()
+    places: Counter[tuple[str, ...]] = Counter()
+    for fields in matches:
+        if "index" in fields:
+            indices[int(fields["index"])] += 1
+        elif "repeat" in fields or "letter" in fields:
+            places[tuple(fields[name] for name in _PLACES if name in fields)] += 1
+    return indices, places
 
 
 def _whole_blocks(tensors: list[int]) -> int:
@@ -218,7 +241,24 @@ def normalisation_name(dialect: Dialect, name: str) -> str | None:
 
 def is_of_network(dialect: Dialect, name: str) -> bool:
     """Whether a variable is a tensor of the network, or stands where it could not be left out without a change."""
-    return _fields(dialect, name) is not None or inside(dialect).fullmatch(name) is not None
+    return is_named(dialect, name) or inside(dialect).fullmatch(name) is not None
+
+
+def is_named(dialect: Dialect, name: str) -> bool:
+    """Whether the dialect has a variable of that name."""
+    return _fields(dialect, name) is not None
+
+
+@cache
+def paths_of_body(dialect: Dialect) -> tuple[str, ...]:
+    """How names begin below the modules that hold the dialect's stem, blocks or head: nothing there is beside them."""
+    ends = {template for part, template in dialect.layers.items() if part.startswith(("stem.", "head."))}
+    found: set[str] = set()
+    for template in _with_shortened(dialect, ends | _block_templates(dialect)):
+        fixed, brace, _ = template.partition("{")
+        parent = fixed.rpartition(dialect.separator)[0]
+        found |= {parent} if brace else {parent, template}
+    return tuple(sorted(path + dialect.separator for path in found - {""}))
 
 
 @cache

@@ -21,6 +21,7 @@ from converters.recognition import (
     starts_of_networks,
     variable_name,
 )
+from converters.several_networks import others_beside
 from effnet_core import EffnetError
 
 _FEW = 40
@@ -52,7 +53,8 @@ def recognised_names(reader: Reader, options: SourceOptions) -> Recognised:
     """The dialect that knows most names of the file, or the one that the user names, and where its names stand.
 
     Raises `UnknownDialect` where none knows them, or the one that the user names does not, or nothing stands behind
-    the prefix that the user says, and `SeveralNetworks` where they stand behind several prefixes.
+    the prefix that the user says, and `SeveralNetworks` where the file holds another whole network and no
+    prefix is said.
     """
     if options.dialect is not None:
         found = recognise(find_dialect(options.dialect), reader.tensors, prefix=options.prefix)
@@ -63,13 +65,28 @@ def recognised_names(reader: Reader, options: SourceOptions) -> Recognised:
     if few or found.num_blocks == 0:
         _check_prefix(reader, options)
         raise UnknownDialect(_no_network(reader, found, is_named=options.dialect is not None))
-    if found.rivals:
-        places = ", ".join(repr(prefix) for prefix in sorted((found.prefix, *found.rivals)))
-        raise SeveralNetworks(
-            f"{reader.path} holds {1 + len(found.rivals)} networks with names of {found.dialect.name}, which begin "
-            f"with {places}. Say which one is meant: --prefix (prefix=...)."
-        )
+    if options.prefix is None:
+        _check_only_one(reader, found, any_dialect=options.dialect is None)
     return found
+
+
+def _check_only_one(reader: Reader, found: Recognised, *, any_dialect: bool) -> None:
+    """Raise `SeveralNetworks` where a file holds a second network, larger or smaller, in these or in other names."""
+    others = dict.fromkeys(found.rivals, found.dialect.name)
+    others |= others_beside(found, reader.tensors, any_dialect=any_dialect)
+    if not others:
+        return
+    found_name = found.dialect.name
+    if {*others.values()} == {found_name}:
+        dialects, places = found_name, [repr(prefix) for prefix in (found.prefix, *others)]
+    else:
+        dialects = "several dialects"
+        every = {found.prefix: found_name} | others
+        places = [f"{prefix!r} ({name})" for prefix, name in every.items()]
+    raise SeveralNetworks(
+        f"{reader.path} holds {1 + len(others)} networks with names of {dialects}, which begin with "
+        f"{some_of(sorted(places))}. Say which one is meant: --prefix (prefix=...)."
+    )
 
 
 def _check_named(reader: Reader, found: Recognised, options: SourceOptions) -> None:

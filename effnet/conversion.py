@@ -12,6 +12,7 @@ import numpy as np
 import converters
 from converters import Adaptation, ConversionReport, NotFinite, OutputError, SourceOptions, TargetOptions
 from converters.adapting import NOTHING
+from converters.checkpoint import accepting
 from converters.convert import convert_checkpoint
 from effnet.formats import KERAS, asks_for_keras
 from effnet.sources import Source, find_source, is_official
@@ -58,7 +59,8 @@ def convert(
 
     `to` names a dialect, `dtype` the type of the written weights, `sync` waits for the disk, `progress` is called with
     the bytes done and the bytes in all, `accept_different_logits` writes into a dialect whose own network pads
-    otherwise. Writing a Keras archive (`.keras`) needs TensorFlow; everything else loads no framework.
+    otherwise, and leaves out layers that were inserted into the source's network. Writing a Keras archive (`.keras`)
+    needs TensorFlow; everything else loads no framework.
 
     `verify` then runs source and result on the same random input, compares every intermediate result and puts a
     certificate beside the result (docs/certificates.md), also where they differ: the caller looks at
@@ -84,7 +86,7 @@ def convert(
     to_keras = asks_for_keras(target, to_format)
     if to_keras:
         _check_keras_options(wanted)
-    found = find_source(source, options)
+    found = find_source(source, accepting(options, accept_different_logits=accept_different_logits))
     if verify:
         from effnet.certificate.certify import check_before
 

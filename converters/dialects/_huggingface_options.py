@@ -18,7 +18,7 @@ from effnet_core import Activation, NetworkSpec, Pooling, norm_of
 
 _POOLINGS = {name: pooling for pooling, name in POOLING.items()}
 _ACTIVATIONS = {"swish": Activation.SWISH, "silu": Activation.SWISH}
-_WAY_OUT = (
+WAY_OUT = (
     "Use it with transformers itself. If it is an official network all the same, say --from huggingface, and what has "
     "no definition is passed over."
 )
@@ -45,8 +45,7 @@ def with_options(spec: NetworkSpec, config: Fields) -> tuple[NetworkSpec, tuple[
             f"widths by which block {spurious[0]}, the first of a stage, gets a residual (expected none there)"
         )
     refusal = (
-        f"config.json says that the network was made with {', '.join(wrong)}, of which this project has no definition. "
-        f"{_WAY_OUT}"
+        f"config.json says that the network was made with {', '.join(wrong)}, of which this project has no definition."
     )
     return spec, _pooling_notes(spec, config), refusal if wrong else None
 

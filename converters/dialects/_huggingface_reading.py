@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import cast
 
 from converters.dialects._huggingface_config import RESAMPLE, depthwise_padding
-from converters.dialects._huggingface_options import with_options
+from converters.dialects._huggingface_options import WAY_OUT, with_options
 from converters.dialects._json_fields import (
     Fields,
     as_fields,
@@ -51,7 +51,7 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
             notes.append("preprocessor_config.json divides pixels twice by its image_std (include_top): both are one.")
     if config is not None:
         notes += _padding_notes(spec, config)
-    return Configured(spec=spec, pixels=pixels, notes=tuple(notes), refusal=refusal)
+    return Configured(spec=spec, pixels=pixels, notes=tuple(notes), refusal=refusal, way_out=WAY_OUT)
 
 
 def _with_config(spec: NetworkSpec, config: Fields) -> tuple[NetworkSpec, tuple[str, ...]]:

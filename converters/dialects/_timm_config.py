@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import floor
 
 from converters.dialects._json_fields import Fields, as_fields, fields_of, number, numbers, side, whole_numbers
-from converters.dialects._timm_names import statement
+from converters.dialects._timm_names import WAY_OUT, statement
 from converters.dialects._timm_options import with_options
 from converters.dialects.dialect import Configured, PixelRange
 from effnet_core import JpegDecoding, NetworkSpec, Preprocessing, Resampling, ShorterSide, WholeImage
@@ -50,7 +50,7 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
             f"{where} says that images were normalised with mean={mean!r:.80} and std={deviation!r:.80}; expected a "
             f"sensible number for each of {channels} channels, or one for all, so that was not taken.",
         )
-    return Configured(spec=spec, pixels=pixels, notes=notes, refusal=refusal)
+    return Configured(spec=spec, pixels=pixels, notes=notes, refusal=refusal, way_out=WAY_OUT)
 
 
 def _of_images(texts: Mapping[str, str], *, is_timm: bool) -> tuple[str, Fields]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from converters.dialects._json_fields import number
-from converters.dialects._timm_names import WAY_OUT, Statement
+from converters.dialects._timm_names import Statement
 from effnet_core import Activation, NetworkSpec, Padding, Pooling, norm_of
 
 _WITHOUT_EFFECT = frozenset(
@@ -58,7 +58,7 @@ def with_options(spec: NetworkSpec, said: Statement) -> tuple[NetworkSpec, tuple
             notes.append(f"{said.where[:1].upper()}{said.where[1:]} says {shown}, and so the network is taken.")
     refusal = (
         f"{said.where} says that {said.name[:80]!r} was made with {', '.join(wrong[:6])}, of which this project has no "
-        f"definition or does not know what follows. {WAY_OUT}"
+        "definition or does not know what follows."
     )
     return spec, tuple(notes), refusal if wrong else None
 

@@ -134,7 +134,9 @@ class Configured(NamedTuple):
     notes: tuple[str, ...] = ()
     """What was found, a sentence each."""
     refusal: str | None = None
-    """Why no definition computes what they say, with the way out; None where one does."""
+    """Why no definition computes what they say; None where one does."""
+    way_out: str = ""
+    """What to do then, a sentence or two; empty where the reason says it."""
 
 
 class BlockKind(NamedTuple):
@@ -234,6 +236,11 @@ TORCH_LEAVES: Mapping[Role, str] = MappingProxyType(
         Role.VARIANCE: "running_var",
     }
 )
+TORCH_IGNORABLE = (
+    Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),
+    Ignorable(pattern=r"(?:.*\.)?total_(?:ops|params)", reason="a count of operations or parameters (thop)"),
+)
+"""What PyTorch and programs that measure networks leave in any of them."""
 TORCH_AXES: Mapping[Role, Axes] = MappingProxyType(
     {
         Role.CONV: (3, 2, 0, 1),  # HWIO -> OIHW

@@ -12,9 +12,9 @@ from converters.dialects.dialect import (
     MBCONV,
     MBCONV_PLAIN,
     TORCH_AXES,
+    TORCH_IGNORABLE,
     TORCH_LEAVES,
     Dialect,
-    Ignorable,
     Semantics,
 )
 from effnet_core import Family, Padding
@@ -51,7 +51,7 @@ DLFIP = Dialect(
     separator=".",
     leaves=TORCH_LEAVES,
     axes=TORCH_AXES,
-    ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
+    ignorable=TORCH_IGNORABLE,
     norm_counter="num_batches_tracked",
     semantics=(Semantics(padding=Padding.SYMMETRIC, epsilon=1e-3, decay=0.9),),
 )

@@ -10,9 +10,9 @@ from converters.dialects.dialect import (
     MBCONV,
     MBCONV_PLAIN,
     TORCH_AXES,
+    TORCH_IGNORABLE,
     TORCH_LEAVES,
     Dialect,
-    Ignorable,
     Semantics,
 )
 from effnet_core import Padding
@@ -46,7 +46,7 @@ EFFICIENTNET_PYTORCH = Dialect(
     separator=".",
     leaves=TORCH_LEAVES,
     axes=TORCH_AXES,
-    ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
+    ignorable=TORCH_IGNORABLE,
     norm_counter="num_batches_tracked",
     semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3),),
 )

@@ -1,6 +1,6 @@
 """The state_dict of this project's PyTorch networks: canonical paths, torch's own leaves and layouts."""
 
-from converters.dialects.dialect import TORCH_AXES, TORCH_LEAVES, Dialect, Ignorable
+from converters.dialects.dialect import TORCH_AXES, TORCH_IGNORABLE, TORCH_LEAVES, Dialect
 from converters.dialects.native import CANONICAL_BLOCKS, CANONICAL_LAYERS
 
 EFFNET_TORCH = Dialect(
@@ -12,6 +12,6 @@ EFFNET_TORCH = Dialect(
     leaves=TORCH_LEAVES,
     axes=TORCH_AXES,
     has_folded=True,
-    ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
+    ignorable=TORCH_IGNORABLE,
     norm_counter="num_batches_tracked",
 )

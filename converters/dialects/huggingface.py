@@ -15,10 +15,10 @@ from converters.dialects.dialect import (
     MBCONV,
     MBCONV_PLAIN,
     TORCH_AXES,
+    TORCH_IGNORABLE,
     TORCH_LEAVES,
     Configured,
     Dialect,
-    Ignorable,
     Semantics,
 )
 from effnet_core import Family, NetworkSpec, Padding
@@ -70,7 +70,7 @@ HUGGINGFACE = Dialect(
     leaves=TORCH_LEAVES,
     axes=TORCH_AXES,
     omissible=_NETWORK,
-    ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
+    ignorable=TORCH_IGNORABLE,
     norm_counter="num_batches_tracked",
     companions=_companions,
     configured=_configured,

@@ -19,10 +19,10 @@ from converters.dialects.dialect import (
     MBCONV,
     MBCONV_PLAIN,
     TORCH_AXES,
+    TORCH_IGNORABLE,
     TORCH_LEAVES,
     Configured,
     Dialect,
-    Ignorable,
     Semantics,
 )
 from effnet_core import NetworkSpec, Padding
@@ -107,7 +107,7 @@ TIMM = Dialect(
     separator=".",
     leaves=TORCH_LEAVES,
     axes=TORCH_AXES,
-    ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
+    ignorable=TORCH_IGNORABLE,
     norm_counter="num_batches_tracked",
     configured=_configured,
     hint=_says_tf,

@@ -16,10 +16,10 @@ from converters.dialects.dialect import (
     MBCONV,
     MBCONV_PLAIN,
     TORCH_AXES,
+    TORCH_IGNORABLE,
     TORCH_LEAVES,
     Dialect,
     Evaluation,
-    Ignorable,
     Semantics,
 )
 from effnet_core import Family, JpegDecoding, Padding, Resampling, ShorterSide
@@ -93,7 +93,7 @@ TORCHVISION = Dialect(
     separator=".",
     leaves=TORCH_LEAVES,
     axes=TORCH_AXES,
-    ignorable=(Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),),
+    ignorable=TORCH_IGNORABLE,
     norm_counter="num_batches_tracked",
     evaluations=MappingProxyType(
         {

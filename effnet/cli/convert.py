@@ -92,7 +92,8 @@ def convert(
         bool,
         typer.Option(
             "--accept-different-logits",
-            help="Write into a dialect whose own network pads otherwise, and so gives other logits.",
+            help="Write into a dialect whose own network pads otherwise, or leave out layers that were inserted into "
+            "the source's network: the result gives other logits.",
         ),
     ] = False,
     verify: Annotated[

@@ -135,6 +135,36 @@ def test_networks_of_timm_s_own_are_refused(name: str, tmp_path: Path) -> None:
     assert any(name in note for note in said.notes)
 
 
+NAMED = SourceOptions(arch="b0", width=0.13, depth=0.5)
+"""The network, and nothing of whose it is."""
+
+
+@pytest.mark.parametrize("name", ["efficientnet_blur_b0", "efficientnet_b0_gn"])
+def test_who_names_the_network_has_not_said_that_it_is_none_of_timm_s_own(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UnknownArchitecture, match=f"says '{name}', which is a network of timm's own"):
+        beside({"architecture": name}, NAMED)
+    with pytest.raises(UnknownArchitecture, match=f"says '{name}', which is a network of timm's own"):
+        saved(tmp_path, {"args": argparse.Namespace(model=name)}, NAMED)
+
+
+@pytest.mark.parametrize(
+    ("said", "other"), [("timm", "efficientnet_b0"), ("timm-symmetric", "tf_efficientnet_b0.in1k")]
+)
+def test_who_says_one_kind_beside_a_file_that_says_the_other_is_told(said: str, other: str, tmp_path: Path) -> None:
+    options = SourceOptions(dialect=said)
+    right = {"timm": "tf_efficientnet_b0", "timm-symmetric": "efficientnet_b0"}[said]
+    for found, agreeing in (
+        (beside({"architecture": other}, options), beside({"architecture": right}, options)),
+        (
+            saved(tmp_path, {"hyper_parameters": {"model_name": other}}, options),
+            saved(tmp_path, {"hyper_parameters": {"model_name": right}}, options),
+        ),
+    ):
+        assert found.dialect.name == said
+        assert any("all logits are wrong: say --from " in note for note in found.notes)
+        assert not any("all logits are wrong" in note for note in agreeing.notes)
+
+
 def test_a_configuration_of_another_architecture_is_refused() -> None:
     with pytest.raises(UnknownArchitecture, match=r"config\.json says 'resnet50', which is no EfficientNet"):
         beside({"architecture": "resnet50"})
@@ -213,6 +243,26 @@ def test_options_without_a_definition_are_refused(given: dict[str, Any], tmp_pat
         saved(tmp_path, {"arch": name, "args": argparse.Namespace(model=name, model_kwargs=given)})
     said = beside({"architecture": name, "model_args": given}, SourceOptions(dialect="timm"))
     assert options_of(said) == options_of(beside({"architecture": name}))
+    [note] = [note for note in said.notes if "Passed over" in note]
+    assert f"was made with {next(iter(given))}=" in note
+    assert "--from timm" not in note
+
+
+@pytest.mark.parametrize(("given", "expected"), READ)
+def test_who_names_the_network_has_said_nothing_of_its_options(
+    given: dict[str, Any], expected: tuple[object, ...] | None, tmp_path: Path
+) -> None:
+    name = "tf_efficientnet_b0"
+    found = beside({"architecture": name, "model_args": given}, NAMED)
+    assert options_of(found) == pytest.approx(expected or READ[0][1])
+    args = argparse.Namespace(model=name, model_kwargs=given)
+    assert options_of(saved(tmp_path, {"args": args}, NAMED)) == pytest.approx(expected or READ[0][1])
+    without = {"architecture": name, "model_args": given | {"act_layer": "relu"}}
+    with pytest.raises(UnknownArchitecture, match=r"act_layer='relu'.*--from timm"):
+        beside(without, NAMED)
+    without_symmetric = {"architecture": "efficientnet_b0", "pretrained_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+    kind = beside(without_symmetric, NAMED)
+    assert (kind.spec.padding, kind.spec.preprocessing.mean) == (Padding.SYMMETRIC, (127.5, 127.5, 127.5))
 
 
 BESIDE = [

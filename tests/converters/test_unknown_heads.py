@@ -75,7 +75,7 @@ def test_layers_that_stand_with_the_classifier_leave_with_it(kind: str, dialect:
 
 
 def test_what_is_added_to_the_classifier_s_own_layer_leaves_with_it() -> None:
-    added = {"classifier.lora_A.weight": (2, C), "classifier.lora_B.weight": (5, 2)}
+    added = {"classifier.down.weight": (2, C), "classifier.up.weight": (5, 2)}
     assert understood("timm", dense("classifier")).spec.classifier is not None
     found = understood("timm", dense("classifier") | added)
     assert found.spec.classifier is None

@@ -31,6 +31,7 @@ def beside(options: SourceOptions | None = None, **fields: object) -> Checkpoint
 
 
 USUAL = beside()
+NAMED = SourceOptions(arch="b0", width=0.4, depth=0.3)
 
 
 def test_a_maximum_is_written_and_read() -> None:
@@ -101,7 +102,13 @@ def test_what_has_no_definition_is_refused(fields: dict[str, object], expected: 
     name = next(iter(fields))
     with pytest.raises(UnknownArchitecture, match=f"made with {name}=.*expected .*{expected}.*--from huggingface"):
         beside(**fields)
-    assert beside(SourceOptions(dialect="huggingface"), **fields).spec == USUAL.spec
+    said = beside(SourceOptions(dialect="huggingface"), **fields)
+    assert said.spec == USUAL.spec
+    assert any("Passed over, as --from says" in note and f"{next(iter(fields))}=" in note for note in said.notes)
+    # Who names the network says nothing of what it was made with.
+    with pytest.raises(UnknownArchitecture, match=expected):
+        beside(NAMED, **fields)
+    assert beside(NAMED).spec == USUAL.spec
 
 
 @pytest.mark.parametrize(

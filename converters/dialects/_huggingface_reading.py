@@ -51,7 +51,7 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
             notes.append("preprocessor_config.json divides pixels twice by its image_std (include_top): both are one.")
     if config is not None:
         notes += _padding_notes(spec, config)
-    return Configured(spec=spec, pixels=pixels, notes=tuple(notes), refusal=refusal, way_out=WAY_OUT)
+    return Configured(spec=spec, pixels=pixels, notes=tuple(notes), refusal=refusal, way_out=WAY_OUT if refusal else "")
 
 
 def _with_config(spec: NetworkSpec, config: Fields) -> tuple[NetworkSpec, tuple[str, ...]]:

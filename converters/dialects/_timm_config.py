@@ -50,7 +50,7 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
             f"{where} says that images were normalised with mean={mean!r:.80} and std={deviation!r:.80}; expected a "
             f"sensible number for each of {channels} channels, or one for all, so that was not taken.",
         )
-    return Configured(spec=spec, pixels=pixels, notes=notes, refusal=refusal, way_out=WAY_OUT)
+    return Configured(spec=spec, pixels=pixels, notes=notes, refusal=refusal, way_out=WAY_OUT if refusal else "")
 
 
 def _of_images(texts: Mapping[str, str], *, is_timm: bool) -> tuple[str, Fields]:

@@ -11,7 +11,9 @@ from converters.formats.base import Reader
 from converters.head_layers import NoSmallHead, UnclearHead, layers_among
 from converters.keras_config import UnclearModel
 from converters.keras_end import behind_features, last_layer
+from converters.keras_graph import graph_of
 from converters.keras_heads import KerasModel
+from converters.keras_wiring import SUM
 from converters.naming import entry_of, named_entry, table
 from converters.recognition import Recognised
 from converters.small_heads import SmallHead, find_small_head, fitted_head
@@ -81,10 +83,14 @@ def configured_features(reader: Reader, recognised: Recognised, spec: NetworkSpe
     """What a Keras model does with the features of its network that a network without classifier does not; often
     nothing.
     """
-    model = KerasModel(text=reader.metadata.get(KERAS_CONFIG_KEY, ""), norm=last_layer(recognised, spec))
+    text = reader.metadata.get(KERAS_CONFIG_KEY, "")
+    model = KerasModel(text=text, norm=last_layer(recognised, spec))
     try:
         rest = behind_features(model.behind or ())
     except UnclearModel:
+        graph = graph_of(text)
+        if spec.head is None and graph is not None and [layer.kind for layer in graph.outputs] == [SUM]:
+            return ""  # the second way is the residual of the last block
         return (
             " The model has several outputs, or several ways to its output: the network is read alone, up to these "
             "features."

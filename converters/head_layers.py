@@ -86,10 +86,9 @@ def layers_among(shapes: Mapping[str, tuple[int, ...]], dialect: Dialect) -> lis
         else:
             layers.append(layer)
     if others:
-        raise NoSmallHead(
-            f"neither a dense layer nor a norm has {counted(len(others), 'tensor')} of them: {some_of(others)}"
-            f"{_ON_NUMBERS if any(map(_NUMBERED.fullmatch, others)) else ''}"
-        )
+        belong = "belongs" if len(others) == 1 else "belong"
+        why = _ON_NUMBERS if any(map(_NUMBERED.fullmatch, others)) else ""
+        raise NoSmallHead(f"{some_of(others, count=3)} {belong} to no dense layer or norm{why}")
     dense = sum(isinstance(layer, DenseTensors) for layer in layers)
     if dense > _MOST_DENSE or len(layers) - dense > _MOST_NORMS:
         raise NoSmallHead(

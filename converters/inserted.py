@@ -25,8 +25,11 @@ ADVICE = (
 _TORCH_SEPARATOR = "."
 _NOT_DENSE = 3
 """Axes of a tensor that is none of a dense layer or a norm, at least."""
-_ATTENTION_OR_POOLING = re.compile(r"atten|attn|cbam|pool(?!er)|(?:^|_)(?:se|eca|ca|sa|bam|gam|psa|gem)[0-9]*(?:_|$)")
-"""In the name of a module: ca and sa are the two halves of CBAM."""
+_ATTENTION_OR_POOLING = re.compile(
+    r"(?!.*(?:head|decod|classif|unpool|seg|aux))"
+    r".*(?:atten|attn|cbam|pool(?!er)|(?:^|_)(?:se|eca|ca|sa|bam|gam|psa|gem)[0-9]*(?:_|$))"
+)
+"""In the name of a module: ca and sa are the two halves of CBAM. Heads and decoders have such names too."""
 
 
 class Inserted(NamedTuple):
@@ -56,7 +59,7 @@ def find_inserted(reader: Reader, recognised: Recognised, names: SortedNames) ->
     for name, inner in strangers.items():
         if inner.startswith(paths) or _module(inner) in listed:
             within.append(name)
-        elif _ATTENTION_OR_POOLING.search(_module(inner).lower()):
+        elif _ATTENTION_OR_POOLING.match(_module(inner).lower()):
             before_classifier.append(name)
     return Inserted(within=tuple(within), before_classifier=tuple(before_classifier))
 

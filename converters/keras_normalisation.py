@@ -40,6 +40,7 @@ from converters.meaning import pixel_formula
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, for pixels in 0..1."""
 _RGB = 3
+_WHITE = 255
 _EPSILON = 1e-7
 """Below which no deviation falls: keras.backend.epsilon()."""
 _LARGEST = 1e30
@@ -188,6 +189,9 @@ def _input_channels(reader: Reader, stem: str) -> int:
 def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | None:
     """What the layers of the configuration do; None where that cannot be told."""
     affine = _unchanged(channels)
+    takes_fractions = _takes_fractions(way)
+    if takes_fractions:
+        affine = affine.then((1 / _WHITE,) * channels, (0.0,) * channels)
     for layer in way:
         step = _step(reader, layer, channels)
         if step is None:
@@ -201,12 +205,22 @@ def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | 
     if not pixels.is_sensible:
         return None
     note = f"Images are normalised as the layers of the model's configuration do: {pixel_formula(pixels)}."
+    if takes_fractions:
+        note += " The first of them multiplies by 255: the model is given images as pixel / 255."
     if _close(pixels.mean, [255 * one for one in _MEAN]) and _close(pixels.scale, [255 * sqrt(x) for x in _DEVIATION]):
         note += (
             " They divide by the roots of ImageNet's standard deviations: a published file was loaded by path. Unless "
             f"the network was trained on so, it expects to be divided twice. {_RECIPE}"
         )
     return Stated(pixels=pixels, note=note)
+
+
+def _takes_fractions(way: Sequence[Layer]) -> bool:
+    """Whether a model is given numbers from 0 to 1, of which its first layer makes pixels."""
+    first = next((layer for layer in way if layer.kind not in _UNCHANGED), None)
+    if first is None or first.kind != "Rescaling" or not first.is_followed:
+        return False
+    return first.config.get("scale") in (_WHITE, _WHITE + 1) and first.config.get("offset", 0) == 0
 
 
 def _step(reader: Reader, layer: Layer, channels: int) -> tuple[Sequence[float], Sequence[float]] | None:

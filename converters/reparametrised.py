@@ -46,6 +46,12 @@ _KINDS = (
         "pruned)",
     ),
     _Kind(
+        "a network that rounds its weights and results as it was trained for quantisation (fake quantisation)",
+        re.compile(r"\w+_fake_quant\..+"),
+        "Take the network without it: load this state_dict, without the names that have 'fake_quant' or "
+        "'activation_post_process' in them, into the model as it was before prepare_qat (its logits differ a little),",
+    ),
+    _Kind(
         "weights under a parametrisation of PyTorch",
         re.compile(r"parametrizations\..+"),
         "Call torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight') on each of these layers",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from converters.dialects import Dialect
@@ -17,6 +18,9 @@ _FRONT = "stands in front of the network"
 _SAID = "normalises the input: the definition of the network says it"
 _ONE_OF_SEVERAL = "of one of several layers that normalise the input"
 _UNKNOWN_HEAD = "of a head behind the network of which it is not known what it computes"
+
+_NORMALISING = re.compile(r"_*(?:(?:pixel|image|img|data|norm|imagenet)_)?(?:means?|stds?|mu|sigma)_*")
+"""Names that programs give to the numbers by which they normalise images."""
 
 
 class SortedNames(NamedTuple):
@@ -125,6 +129,40 @@ def _classifiers(dialect: Dialect, scope: str) -> set[str]:
     return {template.format(scope=scope) for template in templates - {""}}
 
 
+def _in_front(left: Sequence[str], recognised: Recognised) -> str | None:
+    """What PyTorch modules do to images before the network, as far as names tell; None where nothing does."""
+    if recognised.dialect.separator != ".":
+        return None
+    found = list(filter(_before(recognised.prefix), left))
+    if found:
+        return (
+            f"{some_of(found)} stand in front of the network, in the same nn.Sequential: images have to be what those "
+            "layers give, and what is said here of their normalisation does not hold."
+        )
+    found = [name for name in left if _NORMALISING.fullmatch(name.rpartition(".")[2])]
+    if found:
+        name = "its name" if len(found) == 1 else "their names"
+        return (
+            f"By {name}, {some_of(found)} may normalise images before the network, otherwise than is said here: if so, "
+            "correct the definition (effnet info FILE --json prints it) and give it with --spec FILE.json."
+        )
+    return None
+
+
+def _before(prefix: str) -> Callable[[str], bool]:
+    """Whether a name is of a lower number in the nn.Sequential in which the network stands, if it stands in one."""
+    outer, _, number = prefix.rstrip(".").rpartition(".")
+    around = f"{outer}." if outer else ""
+    if not (number.isascii() and number.isdigit()):
+        return lambda name: False
+
+    def is_before(name: str) -> bool:
+        own = name.removeprefix(around).partition(".")[0]
+        return name.startswith(around) and own.isascii() and own.isdigit() and int(own) < int(number)
+
+    return is_before
+
+
 def notes_on(names: SortedNames, recognised: Recognised, *, no_head: str | None) -> tuple[str, ...]:
     """Where the network stands in the file and what is left out; `no_head` says why that is no small head."""
     notes: list[str] = []
@@ -140,6 +178,7 @@ def notes_on(names: SortedNames, recognised: Recognised, *, no_head: str | None)
     if left:
         note = f"Left out {counted(len(left), 'tensor')}, no part of the network: {some_of(left)}."
         notes.append(note if head or no_head is None else f"{note} That is no small head behind it: {no_head}.")
+        notes += filter(None, [_in_front(left, recognised)])
     elif no_head is not None and not head:
         notes.append(f"Took the classifier as its name says, with average pooling before it, although {no_head}.")
     return tuple(notes)

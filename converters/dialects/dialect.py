@@ -239,6 +239,10 @@ TORCH_LEAVES: Mapping[Role, str] = MappingProxyType(
 TORCH_IGNORABLE = (
     Ignorable(pattern=r".*\.num_batches_tracked", reason="a training counter of torch's norms"),
     Ignorable(pattern=r"(?:.*\.)?total_(?:ops|params)", reason="a count of operations or parameters (thop)"),
+    Ignorable(
+        pattern=r"(?:.*\.)?activation_post_process(?:_[0-9]+)?\.(?:eps|histogram|(?:min|max)_vals?)",
+        reason="what an observer for quantisation has seen",
+    ),
 )
 """What PyTorch and programs that measure networks leave in any of them."""
 TORCH_AXES: Mapping[Role, Axes] = MappingProxyType(

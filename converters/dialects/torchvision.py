@@ -93,6 +93,7 @@ TORCHVISION = Dialect(
     separator=".",
     leaves=TORCH_LEAVES,
     axes=TORCH_AXES,
+    omissible="features.",
     ignorable=TORCH_IGNORABLE,
     norm_counter="num_batches_tracked",
     evaluations=MappingProxyType(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
 from converters.errors import UnsupportedFile
@@ -13,6 +14,8 @@ RESAVE = "Load it in the program that made it, and save `model.state_dict()` alo
 _MOST_PLACEHOLDERS = 1_000
 """Classes of objects beside the tensors; a training program has a few dozen."""
 _LONGEST_PART = 1_000
+_QUANTISED = re.compile(r"torch\.(?:q(?:u)?int[0-9]+(?:x[0-9])?|_utils\._rebuild_qtensor|(?:ao\.)?nn\.quantized\..*)")
+"""What pickles of quantised tensors and modules name."""
 
 
 class PickleMachine:
@@ -101,6 +104,11 @@ class PickleMachine:
         found = self._placeholders.get((module, name)) or placeholder(module, name)
         if found is None:
             shown = f"{module}.{name}"[:120]
+            if _QUANTISED.fullmatch(shown):
+                raise UnsupportedFile(
+                    f"{self.where} holds quantised weights ({shown}); expected floating-point ones. Save the model's "
+                    "state_dict before it is quantised (torch.ao.quantization)."
+                )
             raise UnsupportedFile(
                 f"{self.where}: the pickle needs {shown!r}, which no state dict needs; it was neither imported nor "
                 f"executed. {RESAVE}"

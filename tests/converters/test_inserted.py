@@ -21,6 +21,7 @@ STATE = lively_state(SPEC)
 BODY = without_classifier(SPEC)
 DLFIP = "deep-learning-for-image-processing"
 KERNEL = np.ones((4, 4, 1, 1), np.float32)
+NUMBER = np.ones(1, np.float32)
 ACCEPTED = SourceOptions(accept_different_logits=True)
 
 
@@ -144,6 +145,26 @@ def test_counts_that_a_profiler_leaves_in_every_module(dialect: str) -> None:
     found = opened(with_tensors(dialect, counts | {"total_ops": np.ones(1)}))
     assert is_whole(found)
     assert {found.ignored[name] for name in counts} == {"a count of operations or parameters (thop)"}
+
+
+@pytest.mark.parametrize(
+    "name", ["attention_head.weight", "pool_head.conv.weight", "unpool.0.weight", "seg_pool.weight"]
+)
+def test_heads_and_decoders_may_be_called_after_what_they_do(name: str) -> None:
+    found = opened(with_tensors("timm", {name: KERNEL}))
+    assert is_whole(found)
+    assert found.ignored[name] == "no part of the network"
+
+
+def test_what_observers_have_seen_changes_nothing() -> None:
+    places = ("features.0.0.", "features.3.0.block.1.0.", "")
+    seen = {f"{place}activation_post_process{end}": NUMBER for place in places for end in (".min_val", "_3.histogram")}
+    found = opened(with_tensors("torchvision", seen, prefix="net."))
+    assert is_whole(found)
+    assert {found.ignored[f"net.{name}"] for name in seen} == {"what an observer for quantisation has seen"}
+    # The control: where values are rounded, results are others.
+    rounding = {"features.0.0.activation_post_process.fake_quant_enabled": NUMBER}
+    assert changed(with_tensors("torchvision", rounding)) == tuple(rounding)
 
 
 def test_who_accepts_other_logits_gets_the_network_without_them() -> None:

@@ -282,3 +282,21 @@ def test_what_is_written_gives_the_same_logits(tmp_path: Path) -> None:
     np.testing.assert_allclose(arrays["normalization/variance"], (np.array(prepared.scale) / 255) ** 2, rtol=1e-6)
     without = understand(MemoryReader(arrays, path=Path("m"), format="memory"), SourceOptions())
     check(without, prepared.mean, prepared.scale)
+
+
+@pytest.mark.parametrize(
+    ("first", "is_fractions"),
+    [({"scale": 255.0}, True), ({"scale": 256, "offset": 0}, True), ({"scale": 255.0, "offset": 1.0}, False)],
+)
+def test_a_model_that_is_given_fractions(first: Mapping[str, Any], is_fractions: bool) -> None:
+    """Its first layer makes pixels of them: what the network itself does with pixels is done with pixel / 255."""
+    numbers = ("Normalization", {"mean": [[[[0.1, 0.2, 0.3]]]], "variance": [0.04, 0.09, 0.16]})
+    found = opened(network=V2["b1"], text=config(("Rescaling", first), RESCALING, numbers))
+    assert any("the model is given images as pixel / 255" in note for note in found.notes) is is_fractions
+    scale = first["scale"]
+    if is_fractions:
+        check(found, np.multiply([25.5, 51, 76.5], 255 / scale), np.multiply([51, 76.5, 102], 255 / scale))
+        cancelled = opened(network=V2["b1"], text=config(("Rescaling", first), ("Rescaling", {"scale": 1 / scale})))
+        check(cancelled, [0, 0, 0], [255, 255, 255])
+    else:
+        check(found, np.subtract([0.1, 0.2, 0.3], 1 / 255), [0.2, 0.3, 0.4])

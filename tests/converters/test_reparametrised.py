@@ -34,6 +34,7 @@ KINDS = {
         "spectral normalisation.*remove_parametrizations",
     ),
     "pruning": (("weight_orig", "weight_mask"), r"pruned weights.*prune\.remove"),
+    "fake quantisation": (("weight", "weight_fake_quant.scale"), r"fake quantisation.*before prepare_qat"),
     "other": (("parametrizations.weight.original",), "under a parametrisation.*remove_parametrizations"),
     "peft": (("base_layer.weight", "lora_A.default.weight", "lora_B.default.weight"), "LoRA.*merge_and_unload"),
     "loralib": (("weight", "lora_A", "lora_B"), "LoRA.*merge_and_unload"),

@@ -184,7 +184,7 @@ def test_beside_another_layer_no_head_is_taken(name, shape):
     assert summary(understood(head).spec.classifier) == "3 classes"
     found = understood({**head, name: np.ones(shape, np.float32)})
     assert found.spec.classifier is None
-    assert any("neither a dense layer nor a norm has 1 tensor of them" in note for note in found.notes)
+    assert any("belongs to no dense layer or norm" in note for note in found.notes)
 
 
 @pytest.mark.parametrize(

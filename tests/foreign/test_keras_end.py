@@ -84,3 +84,16 @@ def test_normalised_features_are_named(tmp_path: Path) -> None:
     model.save(path)
     with open_checkpoint(path) as checkpoint:
         assert not any("left out" in note for note in checkpoint.notes)
+
+
+def test_the_residual_of_the_last_block_is_no_second_way(tmp_path: Path) -> None:
+    model = keras.applications.EfficientNetB0(weights=None, include_top=False, input_shape=(SIZE, SIZE, 3))
+    path, end = tmp_path / "cut.keras", model.get_layer("block6d_add").output
+    told = "several ways to its output"
+    keras.Model(model.input, end).save(path)
+    with open_checkpoint(path) as checkpoint:
+        assert len(checkpoint.spec.blocks) == 15
+        assert not any(told in note for note in checkpoint.notes)
+    keras.Model(model.input, [end, keras.layers.GlobalMaxPooling2D()(end)]).save(path)
+    with open_checkpoint(path) as checkpoint:
+        assert any(told in note for note in checkpoint.notes)

@@ -70,7 +70,7 @@ def evaluate(
 
     \b
     Examples:
-      effnet evaluate official:b0 imagenet/val --classes synsets.txt --out b0.parquet
+      effnet evaluate official:b0-baseline imagenet/val --classes synsets.txt --out b0.parquet
       effnet evaluate b0.pth photographs --labels labels.csv --json
       effnet evaluate b0.pth imagenet/val --classes synsets.txt --limit 1000 --parity tf
     """

@@ -142,13 +142,14 @@ def _limits(**values: float) -> "Limits":
     """The limits. Raises `MissingFramework` where the libraries of the extra `serve` are not installed."""
     from importlib.util import find_spec
 
-    from effnet.errors import MissingFramework
+    from effnet.errors import MissingFramework, install_command
     from effnet.serving.limits import Limits
 
     missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]
     if missing:
         raise MissingFramework(
-            f"Serving needs {', '.join(missing)}. Install effnet[serve]: pip install 'effnet[serve,images,onnx]' for "
-            "ONNX models, 'effnet[serve,images,tf]' for SavedModels."
+            f"Serving needs {', '.join(missing)}. Install it, in the checkout: "
+            f"{install_command('serve', 'images', 'onnx')} for ONNX models; tf-cpu (or tf, with a GPU) "
+            "in place of onnx for SavedModels."
         )
     return Limits(**values)  # pyright: ignore[reportArgumentType]  # whole where the field is

@@ -122,20 +122,21 @@ def serve(
     )
     from effnet.serving.logs import log, start_logging
     from effnet.serving.models import load_models
-    from effnet.serving.server import end_on_signals, serve
+    from effnet.serving.server import end_on_signals, serve, take_address
 
     end_on_signals()
     start_logging(log_level)
-    loaded = load_models(directory, limits=limits, every_version=every_version, threads=threads)
-    for model in loaded:
-        found = model.found
-        log("loaded", model=found.name, version=found.version, backend=found.kind.value, path=str(found.path))
+    with take_address(host, port) as address:
+        loaded = load_models(directory, limits=limits, every_version=every_version, threads=threads)
+        for model in loaded:
+            found = model.found
+            log("loaded", model=found.name, version=found.version, backend=found.kind.value, path=str(found.path))
 
-    def started(address: str) -> None:
-        names = ", ".join(f"{model.found.name} {model.found.version} ({model.found.kind})" for model in loaded)
-        say(f"Serving {names} at {address}")
+        def started(address: str) -> None:
+            names = ", ".join(f"{model.found.name} {model.found.version} ({model.found.kind})" for model in loaded)
+            say(f"Serving {names} at {address}")
 
-    serve(loaded, host=host, port=port, limits=limits, started=started)
+        serve(loaded, address=address, limits=limits, started=started)
 
 
 def _limits(**values: float) -> "Limits":

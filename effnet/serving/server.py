@@ -46,7 +46,8 @@ def serve(loaded: Sequence[Loaded], *, address: socket.socket, limits: Limits, s
     try:
         address.listen(1024)
     except OSError as error:
-        raise _taken(*address.getsockname()[:2], error) from None
+        host, port = address.getsockname()[:2]
+        raise _taken(host, port, error) from None
     started(_address(address))
     try:
         _Server(config, drain=limits.drain, gate=app.state.gate).run(sockets=[address])

@@ -171,6 +171,9 @@ def _bytes_of(data: bytes | memoryview | NDArray[Any]) -> memoryview:
 
 def check_output(target: Path, *, overwrite: bool) -> None:
     """Raise `OutputError` unless a file can be put at `target`."""
+    there = next((folder for folder in target.parents if folder.exists()), target.parent)
+    if there.exists() and not there.is_dir():
+        raise OutputError(f"{there} is a file; expected a folder to write {target} into. Name another output.")
     if not target.parent.is_dir():
         raise OutputError(f"The folder {target.parent} does not exist. Create it first, or name another output.")
     if target.is_dir():

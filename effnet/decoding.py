@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effnet.errors import InputError, MissingFramework
+from effnet.errors import InputError, MissingFramework, install_command
 from effnet_core import PIXEL_LIMIT, JpegDecoding
 from effnet_core.taps import MAX_LENGTH
 
@@ -29,7 +29,7 @@ _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _COUNT = re.compile(r"\((\d+) pixels\)")
 """How Pillow says how many there are."""
-_NEEDS_PILLOW = "Reading images needs Pillow. Install it: pip install 'effnet[images]'."
+_NEEDS_PILLOW = f"Reading images needs Pillow. Install it, in the checkout: {install_command('images')}."
 
 
 def decode(
@@ -122,7 +122,8 @@ def _fast_jpeg(data: bytes, image: Any) -> NDArray[np.uint8]:
     """As TensorFlow decodes it by default."""
     if find_spec("simplejpeg") is None:
         raise MissingFramework(
-            "Decoding JPEG as TensorFlow does needs simplejpeg. Install it: pip install 'effnet[images]'."
+            "Decoding JPEG as TensorFlow does needs simplejpeg. Install it, in the checkout: "
+            f"{install_command('images')}."
         )
     decode_jpeg: Any = import_module("simplejpeg").decode_jpeg
     options = {"colorspace": "CMYK" if image.mode == "CMYK" else "RGB", "fastdct": True}

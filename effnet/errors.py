@@ -5,6 +5,11 @@ from __future__ import annotations
 from effnet_core import EffnetError
 
 
+def install_command(*extras: str) -> str:
+    """How what the package's extras name is installed, to be run in the checkout."""
+    return f"pip install -c constraints.txt -e '.[{','.join(extras)}]'"
+
+
 class MissingFramework(EffnetError):
     """A framework or library that the request needs is not installed."""
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from effnet.choices import Backend
-from effnet.errors import MissingFramework
+from effnet.errors import MissingFramework, install_command
 from effnet_core import InvalidOption
 
 TITLES = {Backend.TF: "TensorFlow", Backend.TORCH: "PyTorch", Backend.ONNX: "ONNX Runtime"}
@@ -24,11 +24,7 @@ TITLES = {Backend.TF: "TensorFlow", Backend.TORCH: "PyTorch", Backend.ONNX: "ONN
 _STDERR = 2
 _START_UP = (b"All log messages before absl::InitializeLog() is called", b"oneDNN custom operations are on")
 _PACKAGES = {Backend.TF: ("tensorflow", "keras"), Backend.TORCH: ("torch",), Backend.ONNX: ("onnx", "onnxruntime")}
-_EXTRAS = {
-    Backend.TF: "effnet[tf] (or effnet[tf-cpu] without a GPU)",
-    Backend.TORCH: "effnet[torch]",
-    Backend.ONNX: "effnet[onnx]",
-}
+_EXTRAS = {Backend.TF: "tf", Backend.TORCH: "torch", Backend.ONNX: "onnx"}
 
 
 def import_frameworks(backends: Iterable[Backend]) -> None:
@@ -95,7 +91,8 @@ def check_installed(backends: Iterable[Backend]) -> None:
         if package is not None:
             raise MissingFramework(
                 f"{TITLES[backend]} is needed here, and the package {package!r} is not installed. "
-                f"Install {_EXTRAS[backend]}: pip install '{_EXTRAS[backend].split(' ')[0]}'."
+                f"Install it, in the checkout: {install_command(_EXTRAS[backend])}"
+                f"{' (tf-cpu instead of tf without a GPU)' if backend is Backend.TF else ''}."
             )
 
 

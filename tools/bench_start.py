@@ -10,6 +10,7 @@ Where the machine's speed changes, the first rows tell how fast it was. Exits wi
 
 from __future__ import annotations
 
+import argparse
 import sys
 from itertools import chain
 from pathlib import Path
@@ -23,6 +24,8 @@ from rich.console import Console
 
 def main() -> int:
     """Measure, print, and say whether every budget was kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     with TemporaryDirectory() as folder:
         results = list(chain(commands(), predictions(Path(folder)), definitions()))
     Console().print(table_of(results, title="start of effnet"))

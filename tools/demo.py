@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import sys
 from importlib.util import find_spec
@@ -46,6 +47,7 @@ console = Console(highlight=False)
 
 def main() -> int:
     """Run the demonstration; 1 when the two frameworks do not agree."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     OUTPUT.mkdir(exist_ok=True)
     convert()
     photographs = [package_file("skimage", "data", name) for name in PHOTOGRAPHS]

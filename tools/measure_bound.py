@@ -9,7 +9,9 @@ largest distance of a layer in float64 and in float32, in units of what rounding
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,18 +26,21 @@ SETTINGS = ((64, 0), (65, 1), (96, 2))
 """Size of the random input in pixels, seed."""
 
 
-def networks() -> list[Network]:
-    """Those that are named on the command line, else the oracle's."""
-    if len(sys.argv) > 1:
-        return [effnet.load_network(path) for path in sys.argv[1:]]
+def networks(checkpoints: Sequence[str]) -> list[Network]:
+    """Those that are named, else the oracle's."""
+    if checkpoints:
+        return [effnet.load_network(path) for path in checkpoints]
     held = {name: load(name, ema=True) for name in FOLDERS}
     return [Network(spec=oracle.spec, state=oracle.state, name=name) for name, oracle in held.items()]
 
 
 def main() -> int:
     """Print one line for each checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoints", nargs="*", metavar="CHECKPOINT", help="default: those of tests/data/oracle")
+    arguments = parser.parse_args()
     print(f"{'checkpoint':45} {'float64':>9} {'float32':>9} {'own ratio':>10}  farthest layer")
-    for network in networks():
+    for network in networks(arguments.checkpoints):
         wide, narrow, ratio, where = 0.0, 0.0, 0.0, ""
         for size, seed in SETTINGS:
             inputs = effnet.RandomInput(size=size, seed=seed)

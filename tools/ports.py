@@ -1,15 +1,16 @@
-"""Measure published ports against the official network and write docs/ports.md.
+"""Measure published ports against the official network: the page docs/ports.md.
 
     ./tools/test tests/tools    # once: makes both environments
-    .venv/bin/python tools/ports.py
+    .venv/bin/python tools/ports.py [--out FILE.md]
 
-Each library's own model loads a B0 (V2-B0, Lite0, ...) with random weights and the statistics of a batch, which the
-converter wrote in its names, and computes logits in float64. What the official definition gives there is the truth
-(effnet_tf, which the tests hold to the official code's own results).
+Without --out the page is printed. Each library's own model loads a B0 (V2-B0, Lite0, ...) with random weights and the
+statistics of a batch, which the converter wrote in its names, and computes logits in float64. What the official
+definition gives there is the truth (effnet_tf, which the tests hold to the official code's own results).
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ How far each library's result is from what the official definition gives, both i
 value, with the same random weights, at the nominal size and at others (height x width). Bold is no rounding: the
 network is another one there. Weights trained with one of the two and run in the other lose accuracy without a word.
 
-Measured by `.venv/bin/python tools/ports.py`, which wrote this page, with {releases}.
+Measured by `.venv/bin/python tools/ports.py --out docs/ports.md`, which wrote this page, with {releases}.
 """
 AFTER = """
 At 225 x 225 every grid inside a network is odd, and symmetric padding does the same as TensorFlow's SAME. `nominal` is
@@ -243,13 +244,25 @@ def bound(port: Port) -> float:
 
 
 def main() -> None:
-    """Measure every port and write the page."""
+    """Measure every port, and print the page or write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the page there; default: print it")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = []
         for port in PORTS:
             rows.append((port, errors(port, Path(folder))))
-            print(port.project, port.model, *(f"{error:.1e}" for error in rows[-1][1].values()), flush=True)
-    (ROOT / "docs" / "ports.md").write_text(document(rows), "utf-8")
+            print(
+                port.project,
+                port.model,
+                *(f"{error:.1e}" for error in rows[-1][1].values()),
+                file=sys.stderr,
+                flush=True,
+            )
+    if arguments.out:
+        arguments.out.write_text(document(rows), "utf-8")
+    else:
+        print(document(rows), end="")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ def match(words: Sequence[str], classifier: Classifier, *, file: Path | None = N
 def _by_file(words: Sequence[str], file: Path, count: int) -> tuple[dict[str, int], str]:
     try:
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError as error:
         raise InputError(f"{file} cannot be read as a text file in UTF-8: {error}.") from None
     if lines and all(_WORDNET.fullmatch(line.split(maxsplit=1)[0]) for line in lines):
         lines = [line.split(maxsplit=1)[0] for line in lines]

@@ -154,7 +154,9 @@ class Table:
                     if not path or not group:
                         raise InputError(f"{self._table}, line {rows.line_num}: expected a path and a class.")
                     yield Item(path=str(self._root / path), group=group.strip())
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+        except OSError as error:
+            raise InputError(f"{self._table} cannot be read: {error.strerror or error}.") from None
+        except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{self._table} cannot be read as a CSV file in UTF-8: {error}.") from None
 
     def files(self) -> Iterator[str]:
@@ -263,7 +265,7 @@ def _check_file(path: Path) -> None:
     try:
         check_regular(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error}.") from None
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
 def _listed() -> list[str]:

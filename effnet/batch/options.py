@@ -15,12 +15,17 @@ from effnet_core import InvalidOption
 
 BATCHES_IN_PART = 8
 """Batches that are written together: what a killed process loses, and what a worker of Ray gets at a time."""
+USUAL_WORKERS = 2
+"""Of Ray, where no number is given."""
 _MOST_THREADS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions:
-    """How to run many images. Raises `InvalidOption` for numbers below 1, and for a cluster without the engine ray."""
+    """How to run many images.
+
+    Raises `InvalidOption` for numbers below 1, and for workers or a cluster without the engine ray.
+    """
 
     backend: Backend | str | None = None
     """None: the framework that the checkpoint belongs to, as in `predict`."""
@@ -39,8 +44,8 @@ class BatchOptions:
     strict: bool = False
     """The first image that cannot be classified stops everything; else it gets a row with the reason."""
     engine: Engine | str = Engine.LOCAL
-    workers: int = 2
-    """Ray's; each loads the network."""
+    workers: int | None = None
+    """Ray's; each loads the network. None: two."""
     ray_address: str | None = None
     """Of a cluster, as `ray.init` takes it; None: workers on this machine."""
 
@@ -55,6 +60,11 @@ class BatchOptions:
         for name, number in numbers.items():
             if number is not None and number < 1:
                 raise InvalidOption(f"{number} {name} are asked for; expected at least 1.")
+        if self.workers is not None and Engine(self.engine) is not Engine.RAY:
+            raise InvalidOption(
+                f"Workers are asked for ({self.workers}), and the engine is {self.engine}, which has none. Choose "
+                "--engine ray (engine='ray'), or leave --workers (workers=) out."
+            )
         if self.ray_address is not None and Engine(self.engine) is not Engine.RAY:
             raise InvalidOption(
                 f"A Ray cluster is named ({self.ray_address}), and the engine is {self.engine}. Choose --engine ray "

@@ -23,7 +23,7 @@ from effnet.batch.options import Plan
 from effnet.batch.rows import Row
 from effnet.batch.worker import Worker
 from effnet.choices import Device
-from effnet.errors import MissingFramework, SeparateProcessFailed
+from effnet.errors import MissingFramework, SeparateProcessFailed, install_command
 from effnet_core import InvalidOption
 
 _ENVIRONMENT = {
@@ -98,7 +98,7 @@ def run_by_ray(
 @contextmanager
 def _running(workers: int, address: str | None) -> Generator[Any]:
     if find_spec("ray") is None:
-        raise MissingFramework("The engine ray needs Ray Data. Install it: pip install 'effnet[ray]'.")
+        raise MissingFramework(f"The engine ray needs Ray Data. Install it, in the checkout: {install_command('ray')}.")
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     ray: Any = import_module("ray")

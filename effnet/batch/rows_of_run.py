@@ -11,7 +11,7 @@ from effnet.batch.finished import record_of
 from effnet.batch.journal import Journal
 from effnet.batch.listing import Listing, chosen, parts
 from effnet.batch.local_engine import Done, run_here
-from effnet.batch.options import BatchOptions, Plan
+from effnet.batch.options import USUAL_WORKERS, BatchOptions, Plan
 from effnet.batch.ray_engine import run_by_ray
 from effnet.batch.rows import Columns, Row, Value, named, values
 from effnet.batch.tables import read_table, table_format, write_table
@@ -82,7 +82,12 @@ class Run:
             case Engine.RAY:
                 how = self.how
                 return run_by_ray(
-                    self.plan, self.numbers, pending, seen=seen, workers=how.workers, address=how.ray_address
+                    self.plan,
+                    self.numbers,
+                    pending,
+                    seen=seen,
+                    workers=how.workers or USUAL_WORKERS,
+                    address=how.ray_address,
                 )
 
     def _check_whole(self, tally: Tally) -> None:

@@ -50,8 +50,9 @@ def predict_many(
     `OUTPUT.partial`, from where `resume` goes on. `each` is called with every row of this run as a dictionary.
 
     Raises `InputError` where there is no image, and for one that cannot be read where `how.strict` is set;
-    `OutputError` for an output that cannot be written or is one of the files that are read; what `BatchOptions`,
-    `load_network` and `effnet.backends.runner` raise.
+    `OutputError` for an output that cannot be written or is one of the files that are read; `InvalidOption` for
+    `resume` without an output or with `overwrite`; what `BatchOptions`, `load_network` and `effnet.backends.runner`
+    raise.
     """
     listing = Images(inputs)
     job = _Job(checkpoint, options, how, output, inputs=listing.files(), resume=resume, overwrite=overwrite)
@@ -102,6 +103,11 @@ class _Job:
         resume: bool,
         overwrite: bool,
     ) -> None:
+        if resume and overwrite:
+            raise InvalidOption(
+                "Both --resume (resume=True) and --force (overwrite=True) are given; expected one. The first goes on "
+                "with what is done, the second begins again."
+            )
         self._output = None if output is None else Path(output)
         if self._output is not None:
             table_format(self._output)
@@ -175,8 +181,7 @@ class _Job:
 
     def _is_finished(self, output: Path, identity: Mapping[str, Value]) -> bool:
         """Whether a run that is to be resumed has ended already."""
-        asked = self._resume and not self._overwrite and not has_parts(output)
-        return asked and holds_run(output, {"version": VERSION, **identity})
+        return self._resume and not has_parts(output) and holds_run(output, {"version": VERSION, **identity})
 
 
 def _with_rounding(plan: Plan) -> tuple[Plan, bool]:

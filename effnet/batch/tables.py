@@ -13,7 +13,7 @@ from typing import Any
 from converters import OutputError
 from effnet.batch.rows import Columns, Kind, Value
 from effnet.choices import Choice
-from effnet.errors import MissingFramework
+from effnet.errors import MissingFramework, install_command
 
 ROW_GROUP = 8192
 """Rows of Parquet that are in memory, and in the file, together."""
@@ -32,7 +32,9 @@ def table_format(target: Path) -> TableFormat:
     if ending not in list(TableFormat):
         raise OutputError(f"{target} ends with neither .csv nor .parquet, the formats of tables. Name another output.")
     if ending == TableFormat.PARQUET and find_spec("pyarrow") is None:
-        raise MissingFramework("Writing Parquet needs pyarrow. Install it: pip install 'effnet[tables]'.")
+        raise MissingFramework(
+            f"Writing Parquet needs pyarrow. Install it, in the checkout: {install_command('tables')}."
+        )
     return TableFormat(ending)
 
 

@@ -90,6 +90,11 @@ def find_certificate(path: Path) -> Path:
         return beside
     if path.is_file() and path.suffix == ".json":
         return path
+    if not path.exists() and not path.with_name(f"{path.name}.index").exists():
+        raise InvalidCertificate(
+            f"{path} does not exist, and no certificate {beside} either. Expected a file that `effnet convert SOURCE "
+            f"{path} --verify` wrote, or its certificate."
+        )
     raise InvalidCertificate(
         f"There is no certificate {beside} of {path}. Expected one, as `effnet convert SOURCE {path} --verify` writes "
         "it."

@@ -126,7 +126,7 @@ def convert(
       effnet convert efficientnet-b0/model.ckpt b0.pth
       effnet convert b0.pth b0.safetensors --dtype bfloat16
       effnet convert b0.pth b0.keras --verify
-      effnet convert b0.pth out/model.ckpt --to official
+      effnet convert b0.pth model.ckpt --to official
       effnet convert official.tar.gz luke.pth --to efficientnet-pytorch --ema never
       effnet convert b0.pth b0-folded.safetensors --fold
       effnet convert official:b0-noisy-student flowers.pth --num-classes 5 --seed 1

@@ -57,7 +57,7 @@ def evaluate(
     limit: Limit = None,
     strict: Strict = False,
     engine: EngineOption = Engine.LOCAL,
-    workers: Workers = 2,
+    workers: Workers = None,
     ray_address: RayAddress = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -70,7 +70,7 @@ def evaluate(
 
     \b
     Examples:
-      effnet evaluate official:b0 imagenet/val --classes synsets.txt --out b0.parquet
+      effnet evaluate official:b0-baseline imagenet/val --classes synsets.txt --out b0.parquet
       effnet evaluate b0.pth photographs --labels labels.csv --json
       effnet evaluate b0.pth imagenet/val --classes synsets.txt --limit 1000 --parity tf
     """

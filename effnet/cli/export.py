@@ -39,7 +39,10 @@ def export(
     quantize: Annotated[str, typer.Option(metavar="KIND", help="Of tflite: none, float16 or int8.")] = "none",
     calibration: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Images, a hundred or so, by which int8 activations are scaled."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Images, a hundred or so, also in folders inside it, by which int8 activations are scaled.",
+        ),
     ] = None,
     source: SourceFlags,
     force: Annotated[bool, typer.Option("--force", help="Replace an output that exists.")] = False,
@@ -112,13 +115,17 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 
 def _images(folder: Path | None) -> tuple[Path, ...]:
+    from effnet.batch.listing import SUFFIXES, image_files
     from effnet.errors import InputError
 
     if folder is None:
         return ()
     if not folder.is_dir():
         raise InputError(f"--calibration {folder} is no folder; expected one with images.")
-    found = tuple(sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")))
+    found = tuple(Path(path) for path in image_files(folder))
     if not found:
-        raise InputError(f"--calibration {folder} holds no files; expected images.")
+        raise InputError(
+            f"--calibration {folder} holds no images; expected files that end with {', '.join(sorted(SUFFIXES))}, in "
+            "it or in folders inside it."
+        )
     return found

@@ -42,7 +42,9 @@ Parity = Annotated[
 EngineOption = Annotated[
     Engine, typer.Option(help="local: this process; ray: workers of Ray Data, here or on a cluster.")
 ]
-Workers = Annotated[int, typer.Option(min=1, metavar="N", help="Workers of Ray; each loads the network.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Workers of Ray, 2 unless given; each loads the network.")
+]
 RayAddress = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster, as ray.init takes it; else here.")
 ]

@@ -68,7 +68,7 @@ def predict(
     limit: Limit = None,
     strict: Strict = False,
     engine: EngineOption = Engine.LOCAL,
-    workers: Workers = 2,
+    workers: Workers = None,
     ray_address: RayAddress = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

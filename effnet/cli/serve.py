@@ -122,33 +122,35 @@ def serve(
     )
     from effnet.serving.logs import log, start_logging
     from effnet.serving.models import load_models
-    from effnet.serving.server import end_on_signals, serve
+    from effnet.serving.server import end_on_signals, serve, take_address
 
     end_on_signals()
     start_logging(log_level)
-    loaded = load_models(directory, limits=limits, every_version=every_version, threads=threads)
-    for model in loaded:
-        found = model.found
-        log("loaded", model=found.name, version=found.version, backend=found.kind.value, path=str(found.path))
+    with take_address(host, port) as address:
+        loaded = load_models(directory, limits=limits, every_version=every_version, threads=threads)
+        for model in loaded:
+            found = model.found
+            log("loaded", model=found.name, version=found.version, backend=found.kind.value, path=str(found.path))
 
-    def started(address: str) -> None:
-        names = ", ".join(f"{model.found.name} {model.found.version} ({model.found.kind})" for model in loaded)
-        say(f"Serving {names} at {address}")
+        def started(address: str) -> None:
+            names = ", ".join(f"{model.found.name} {model.found.version} ({model.found.kind})" for model in loaded)
+            say(f"Serving {names} at {address}")
 
-    serve(loaded, host=host, port=port, limits=limits, started=started)
+        serve(loaded, address=address, limits=limits, started=started)
 
 
 def _limits(**values: float) -> "Limits":
     """The limits. Raises `MissingFramework` where the libraries of the extra `serve` are not installed."""
     from importlib.util import find_spec
 
-    from effnet.errors import MissingFramework
+    from effnet.errors import MissingFramework, install_command
     from effnet.serving.limits import Limits
 
     missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]
     if missing:
         raise MissingFramework(
-            f"Serving needs {', '.join(missing)}. Install effnet[serve]: pip install 'effnet[serve,images,onnx]' for "
-            "ONNX models, 'effnet[serve,images,tf]' for SavedModels."
+            f"Serving needs {', '.join(missing)}. Install it, in the checkout: "
+            f"{install_command('serve', 'images', 'onnx')} for ONNX models; tf-cpu (or tf, with a GPU) "
+            "in place of onnx for SavedModels."
         )
     return Limits(**values)  # pyright: ignore[reportArgumentType]  # whole where the field is

@@ -9,7 +9,7 @@ from pathlib import Path
 from converters.errors import OutputError
 from converters.staging import StagedFile, check_output
 from effnet.backends import Network
-from effnet.errors import MissingFramework
+from effnet.errors import MissingFramework, install_command
 from effnet.reporting.content import Report, content, document
 
 _PAGE, _DOCUMENT = ".html", ".json"
@@ -28,7 +28,8 @@ def check_report(path: Path, *, overwrite: bool) -> None:
     missing = [package for package in _PACKAGES if find_spec(package) is None]
     if missing and path.suffix.lower() == _PAGE:
         raise MissingFramework(
-            f"A report as a page needs {' and '.join(missing)}. Install effnet[report]: pip install 'effnet[report]'. "
+            f"A report as a page needs {' and '.join(missing)}. Install them, in the checkout: "
+            f"{install_command('report')}. "
             f"A report with the ending {_DOCUMENT} needs neither."
         )
 

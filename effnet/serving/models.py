@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effnet.errors import InputError, MissingFramework
+from effnet.errors import InputError, MissingFramework, install_command
 from effnet.serving.backend import About, Backend, Prepared
 from effnet.serving.batching import Batcher, Done
 from effnet.serving.directory import Found, Kind, find_models
@@ -90,7 +90,9 @@ def _zeros(signature: Signature, side: int) -> NDArray[np.float32]:
 
 def _grey_jpeg(side: int) -> bytes:
     if find_spec("PIL") is None:
-        raise MissingFramework("Serving photographs needs Pillow. Install it: pip install 'effnet[serve,images]'.")
+        raise MissingFramework(
+            f"Serving photographs needs Pillow. Install it, in the checkout: {install_command('serve', 'images')}."
+        )
     file = io.BytesIO()
     image: Any = import_module("PIL.Image")
     image.new("RGB", (side, side), (127, 127, 127)).save(file, "JPEG")

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from effnet.errors import MissingFramework
+from effnet.errors import MissingFramework, install_command
 from effnet.serving.about import about_model
 from effnet.serving.backend import About, Group, Prepared
 from effnet.serving.errors import UnservableModel
@@ -77,7 +77,9 @@ def top(about: About, classes: int) -> int:
 
 def _session(path: Path, threads: int | None) -> Any:
     if find_spec("onnxruntime") is None:
-        raise MissingFramework("An ONNX model needs ONNX Runtime. Install it: pip install 'effnet[onnx]'.")
+        raise MissingFramework(
+            f"An ONNX model needs ONNX Runtime. Install it, in the checkout: {install_command('onnx')}."
+        )
     runtime: Any = import_module("onnxruntime")
     options = runtime.SessionOptions()
     # It keeps a plan of memory for every shape that it has ever seen; clients choose the shapes.

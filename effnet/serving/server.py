@@ -24,10 +24,11 @@ from effnet.serving.models import Loaded
 _TURNS = 3
 
 
-def serve(loaded: Sequence[Loaded], *, host: str, port: int, limits: Limits, started: Callable[[str], None]) -> None:
+def serve(loaded: Sequence[Loaded], *, address: socket.socket, limits: Limits, started: Callable[[str], None]) -> None:
     """Answer requests until SIGTERM or SIGINT; then finish what was accepted and return.
 
-    `port` 0 takes a free one; `started` is told the address. Raises `UnservableModel` where the address is taken.
+    `address` is what `take_address` gave; `started` is told it. Raises `UnservableModel` where another process came
+    to listen there.
     """
     app = create_app(loaded, limits)
     config = uvicorn.Config(
@@ -42,13 +43,16 @@ def serve(loaded: Sequence[Loaded], *, host: str, port: int, limits: Limits, sta
         limit_concurrency=limits.connections,
         timeout_graceful_shutdown=max(1, round(limits.shutdown)),
     )
-    listener = _listen(host, port)
-    with listener:
-        started(_address(listener))
-        try:
-            _Server(config, drain=limits.drain, gate=app.state.gate).run(sockets=[listener])
-        finally:
-            log("ended")
+    try:
+        address.listen(1024)
+    except OSError as error:
+        host, port = address.getsockname()[:2]
+        raise _taken(host, port, error) from None
+    started(_address(address))
+    try:
+        _Server(config, drain=limits.drain, gate=app.state.gate).run(sockets=[address])
+    finally:
+        log("ended")
 
 
 def end_on_signals() -> None:
@@ -62,20 +66,28 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
     sys.exit(0)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def take_address(host: str, port: int) -> socket.socket:
+    """A socket at that address, which refuses connections until `serve` has it; `port` 0 takes a free one.
+
+    Raises `UnservableModel` where the address is taken or there is none such.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio looks at the protocol before it sets TCP_NODELAY; without that, answers wait 40 ms for an acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(1024)
     except (OSError, OverflowError) as error:
         listener.close()
-        raise UnservableModel(
-            f"{host}:{port} cannot be listened on: {error}. Name another --port (0 takes a free one) or --host."
-        ) from None
+        raise _taken(host, port, error) from None
     return listener
+
+
+def _taken(host: str, port: int, error: OSError | OverflowError) -> UnservableModel:
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
+    return UnservableModel(
+        f"{host}:{port} cannot be listened on: {reason}. Name another --port (0 takes a free one) or --host."
+    )
 
 
 def _address(listener: socket.socket) -> str:

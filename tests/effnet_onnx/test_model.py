@@ -111,4 +111,4 @@ def test_without_onnxruntime_the_extra_is_named() -> None:
         "try:\n    import_frameworks(['onnx'])\nexcept MissingFramework as error:\n    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'effnet[onnx]'" in done.stdout
+    assert "pip install -c constraints.txt -e '.[onnx]'" in done.stdout

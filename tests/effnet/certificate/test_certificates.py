@@ -384,6 +384,8 @@ def test_what_is_no_certificate_is_refused(tmp_path, text, message):
 
 
 def test_missing_files_are_named(copy):
+    with pytest.raises(InvalidCertificate, match=r"nowhere\.pth does not exist"):
+        effnet.verify(copy / "nowhere.pth")
     with pytest.raises(InvalidCertificate, match="There is no certificate"):
         effnet.verify(copy / "x.pth")
     with pytest.raises(UnreadableFile, match=r"nowhere\.pth"):

@@ -207,6 +207,8 @@ def test_options_with_a_prefix_are_for_one_side_and_prevail():
         (("inspect", B0, "--ema", "perhaps"), "--ema is 'perhaps'"),
         (("inspect", B0, "--arch", "b1"), "does not fit efficientnet-b1"),
         (("convert", B0, "absent/x.pth"), "folder absent does not exist"),
+        (("convert", B0, f"{__file__}/x.pth"), f"{__file__} is a file; expected a folder"),
+        (("convert", B0, f"{__file__}/absent/x.pth"), f"{__file__} is a file; expected a folder"),
         (("convert", B0, "x.unknown"), "--to-format"),
         (("convert", B0, "x", "--to-format", "kears"), "Did you mean keras?"),
         (("inspect", B0, "--format", "kears"), "keras-h5, keras."),

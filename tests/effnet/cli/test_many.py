@@ -81,12 +81,30 @@ def test_evaluate_says_the_shares_and_their_intervals(saved, folder, tmp_path):
         (("--out", "x.npy"), "neither .csv nor .parquet"),
         (("--out", "absent/x.csv"), "folder absent does not exist"),
         (("--parity", "torch"), "Both backends are torch"),
+        (("--workers", "3"), "Workers are asked for (3), and the engine is local"),
+        (("--out", "x.csv", "--resume", "--force"), "Both --resume (resume=True) and --force"),
     ],
 )
 def test_errors_are_a_message_and_exit_code_2(saved, folder, arguments, message):
     result = run("predict", saved, folder, *TORCH, *arguments, code=2)
     assert message in result.stderr
     assert result.stdout == ""
+
+
+def test_files_that_cannot_be_read_are_named_once(saved, folder, tmp_path):
+    for option in ("--labels", "--classes"):
+        message = run("evaluate", saved, folder.parent, option, tmp_path / "absent.csv", *TORCH, code=2).stderr
+        assert message.count("absent.csv") == 1
+        assert "No such file or directory" in message
+        assert "Errno" not in message
+
+
+def test_evaluate_refuses_options_that_exclude_each_other(saved, folder, tmp_path):
+    for options, message in (
+        (("--workers", "3"), "the engine is local"),
+        (("--out", tmp_path / "x.csv", "--resume", "--force"), "expected one"),
+    ):
+        assert message in run("evaluate", saved, folder.parent, *options, code=2).stderr
 
 
 def test_folders_without_a_known_class_are_refused(saved, folder):

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import effnet
 from effnet import ExportOptions, Network
+from effnet.cli.app import app
 from effnet.errors import InputError
 from effnet.exports.options import Kind, Quantize
 from effnet.exports.verification import verify_export
@@ -120,6 +122,23 @@ def test_conditional_convolutions_are_refused_for_litert(tmp_path):
 def test_options_that_do_not_fit(fields, words):
     with pytest.raises(InputError, match=words):
         ExportOptions(**fields)
+
+
+def test_calibration_takes_the_images_of_a_folder_and_of_those_inside_it(tmp_path, monkeypatch):
+    command = ["export", "x.pth", "x.tflite", "--as", "tflite", "--quantize", "int8", "--calibration", str(tmp_path)]
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes.txt").touch()
+    refused = CliRunner().invoke(app, command)
+    assert refused.exit_code == 2
+    assert "holds no images; expected files that end with .bmp" in refused.stderr
+    found = [tmp_path / "cats" / "1.jpg", tmp_path / "dogs" / "0.png"]
+    for path in found:
+        path.touch()
+    taken = []
+    monkeypatch.setattr("effnet.exports.run.export", lambda *_, options, source: taken.extend(options.calibration))
+    CliRunner().invoke(app, command)
+    assert taken == found
 
 
 def test_a_word_that_is_no_kind():

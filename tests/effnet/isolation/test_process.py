@@ -102,7 +102,7 @@ def test_nothing_is_left_when_the_command_itself_is_ended(torch_is, temporary, t
 def test_an_error_of_the_user_stays_what_it_is(monkeypatch, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['torch'] = None")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
-    with pytest.raises(MissingFramework, match=r"A \(net.pth\) in PyTorch, run by .*pip install 'effnet\[torch\]'"):
+    with pytest.raises(MissingFramework, match=r"A \(net.pth\) in PyTorch, run by .*pip install .*'\.\[torch\]'"):
         compared()
 
 

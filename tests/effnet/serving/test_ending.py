@@ -82,7 +82,8 @@ def test_a_taken_port_and_a_folder_without_models_are_errors_of_one_line(onnx_mo
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for arguments, says in (
-            ([str(onnx_models), "--port", str(port)], "cannot be listened on"),
+            ([str(onnx_models), "--port", str(port)], "cannot be listened on: Address already in use."),
+            ([str(tmp_path), "--port", str(port)], "cannot be listened on"),  # before anything is loaded
             ([str(tmp_path)], "holds no model"),
         ):
             command = [sys.executable, "-m", "effnet", "serve", *arguments, "--log-level", "error"]

@@ -15,6 +15,7 @@ from converters.adapting import Adaptation
 from converters.checkpoint import Checkpoint, Source, check_classes
 from converters.dialects.native import NATIVE
 from converters.edits import CutFirst, Draw, Edit, RepeatInputs, SumInputs
+from converters.errors import counted
 from converters.formats.base import Array, Location, Reader, TensorInfo
 from converters.formats.plain_bytes import PlainBytes
 from converters.naming import Entry, entry_of
@@ -56,7 +57,9 @@ def plan_change(spec: NetworkSpec, adaptation: Adaptation) -> Change:
     if adaptation.in_channels not in (None, spec.stem.in_channels):
         edits["stem.conv.kernel"] = _stem_edit(spec, adaptation.in_channels)
         way = "their sum" if adaptation.in_channels == 1 else "repeated and rescaled"
-        notes.append(f"The stem takes {adaptation.in_channels} channels instead of {spec.stem.in_channels}: {way}.")
+        notes.append(
+            f"The stem takes {counted(adaptation.in_channels, 'channel')} instead of {spec.stem.in_channels}: {way}."
+        )
         spec = with_in_channels(spec, adaptation.in_channels)
     if adaptation.drop_background:
         spec = without_background(spec)

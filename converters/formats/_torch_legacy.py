@@ -25,7 +25,8 @@ def load_legacy(path: Path) -> StateDict[Any]:
     if find_spec("torch") is None:
         raise UnsupportedFile(
             f"{path} is a PyTorch file of the format used before version 1.6, which only PyTorch reads. "
-            "Install it (`pip install effnet[torch]`), or there save the state dict again with torch.save."
+            "Install it (`pip install -c constraints.txt -e '.[torch]'` in the checkout), or save the state dict again "
+            "with torch.save where it is installed."
         )
     import torch  # noqa: PLC0415 - slow to import, and needed for old files only
 

@@ -52,7 +52,7 @@ def test_the_stem_takes_other_channels_as_in_timm(in_channels, dialect):
     assert found.spec == with_in_channels(SPEC, in_channels)
     assert np.array_equal(state[STEM], timm_rule(STATE[STEM], in_channels))
     assert equal(rest(state, STEM), rest(STATE, STEM))
-    assert f"The stem takes {in_channels} channels instead of 3" in found.notes[-1]
+    assert f"The stem takes {in_channels} channel{'s' * (in_channels > 1)} instead of 3" in found.notes[-1]
 
 
 def test_numbers_of_the_stem_by_hand():

@@ -13,8 +13,9 @@ from dataclasses import replace
 from functools import cache
 from itertools import islice
 
+from converters.name_patterns import pattern
 from converters.naming import Entry, Unnamed, entries, entry_of, table
-from converters.recognition import Recognised, pattern
+from converters.recognition import Recognised
 from converters.wish import Wish
 from effnet_core import (
     FAMILIES,

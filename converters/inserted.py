@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from converters.errors import counted, some_of
 from converters.formats.base import Reader
-from converters.recognition import Recognised, is_named, paths_of_body
+from converters.name_patterns import paths_of_body
+from converters.recognition import Recognised, is_named
 from converters.sorted_names import SortedNames
 
 INSERTED = "inserted into the network, whose logits differ without it, as was accepted"

@@ -27,12 +27,19 @@ from functools import partial
 from math import isclose, sqrt
 from typing import Any, cast
 
-import numpy as np
-
 from converters.checkpoint import KERAS_CONFIG_KEY
 from converters.dialects.dialect import PixelRange, StoredNormalisation
 from converters.errors import FormatError, counted, some_of
-from converters.formats.base import Array, Reader
+from converters.formats.base import Reader
+from converters.keras_arithmetic import (
+    SHAPING,
+    UNCHANGED,
+    channels_of,
+    deviations_of,
+    step_of,
+    unchanged,
+    variances_of,
+)
 from converters.keras_config import layers_before
 from converters.keras_model import Layer
 from converters.meaning import pixel_formula
@@ -41,19 +48,6 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, for pixels in 0..1."""
 _RGB = 3
 _WHITE = 255
-_EPSILON = 1e-7
-"""Below which no deviation falls: keras.backend.epsilon()."""
-_LARGEST = 1e30
-_SHAPING = frozenset({"CenterCrop", "RandomCrop", "Resizing", "ZeroPadding2D"})
-"""Layers that change the size of images."""
-_UNCHANGED = _SHAPING | {
-    *("InputLayer", "Identity", "Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise"),
-    *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomElasticTransform"),
-    *("RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHeight", "RandomHue"),
-    *("RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation"),
-    *("RandomSharpness", "RandomShear", "RandomTranslation", "RandomWidth", "RandomZoom"),
-}
-"""Layers that leave the range of pixels as it is."""
 _RECIPE = "Say otherwise with --recipe."
 _LONGEST_NAME = 80
 _UNCLEAR = (
@@ -75,31 +69,6 @@ class Stated:
     note: str
     front: str = ""
     """Which layers of the model stand in front of the network and are left out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Affine:
-    """factor * pixel + shift, for each channel."""
-
-    factor: tuple[float, ...]
-    shift: tuple[float, ...]
-
-    def then(self, factor: Sequence[float], shift: Sequence[float]) -> _Affine:
-        """The same, multiplied and shifted once more."""
-        return _Affine(
-            factor=tuple(one * by for one, by in zip(self.factor, factor, strict=True)),
-            shift=tuple(one * by + more for one, by, more in zip(self.shift, factor, shift, strict=True)),
-        )
-
-    def as_range(self) -> PixelRange:
-        """As (pixel - mean) / scale."""
-        means = [0.0 - shift / factor for factor, shift in zip(self.factor, self.shift, strict=True)]  # no negative 0
-        scales = [1 / factor for factor in self.factor]
-        return PixelRange(mean=tuple(means), scale=tuple(scales))
-
-
-def _unchanged(channels: int) -> _Affine:
-    return _Affine(factor=(1.0,) * channels, shift=(0.0,) * channels)
 
 
 def stated_normalisation(
@@ -124,8 +93,8 @@ def stated_normalisation(
             return replace(stated, note=stated.note + more, front=front)
     if tensors is None or tensors.mean not in names or tensors.variance not in names:
         return None
-    mean = _channels(reader, names[tensors.mean], channels)
-    stated = _by_tensors(mean, _variances(reader, names[tensors.variance], channels))
+    mean = channels_of(reader, names[tensors.mean], channels)
+    stated = _by_tensors(mean, variances_of(reader, names[tensors.variance], channels))
     return stated if text is None else replace(stated, front=_UNCLEAR)
 
 
@@ -153,7 +122,7 @@ def _split(reader: Reader, way: Sequence[Layer], channels: int) -> tuple[Layer |
         layer = way[place - 1]
         if layer.kind == "InputLayer":
             continue
-        if not layer.is_followed or _step(reader, layer, channels) is None:
+        if not layer.is_followed or step_of(reader, layer, channels) is None:
             return layer, tuple(way[place:])
     return None, tuple(way)
 
@@ -170,7 +139,7 @@ def _front(dropped: Sequence[Layer], last: Layer, channels: int) -> str:
 def _shaping(way: Sequence[Layer]) -> str:
     """Which layers change the size of images before the network, where there are any."""
     own = way[-1:] if way and way[-1].kind == "ZeroPadding2D" else ()  # the zeros of the first convolution
-    shaping = [layer for layer in way[: len(way) - len(own)] if layer.kind in _SHAPING]
+    shaping = [layer for layer in way[: len(way) - len(own)] if layer.kind in SHAPING]
     if not shaping:
         return ""
     named = [f"{layer.kind} {layer.path}"[:_LONGEST_NAME] for layer in shaping]
@@ -188,18 +157,18 @@ def _input_channels(reader: Reader, stem: str) -> int:
 
 def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | None:
     """What the layers of the configuration do; None where that cannot be told."""
-    affine = _unchanged(channels)
+    affine = unchanged(channels)
     takes_fractions = _takes_fractions(way)
     if takes_fractions:
         affine = affine.then((1 / _WHITE,) * channels, (0.0,) * channels)
     for layer in way:
-        step = _step(reader, layer, channels)
+        step = step_of(reader, layer, channels)
         if step is None:
             return None
         affine = affine.then(*step)
     if not all(affine.factor):  # so small that nothing is left of it
         return None
-    if affine == _unchanged(channels):
+    if affine == unchanged(channels):
         return Stated(pixels=None, note="The model's configuration has no layers that normalise pixels.")
     pixels = affine.as_range()
     if not pixels.is_sensible:
@@ -217,24 +186,10 @@ def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | 
 
 def _takes_fractions(way: Sequence[Layer]) -> bool:
     """Whether a model is given numbers from 0 to 1, of which its first layer makes pixels."""
-    first = next((layer for layer in way if layer.kind not in _UNCHANGED), None)
+    first = next((layer for layer in way if layer.kind not in UNCHANGED), None)
     if first is None or first.kind != "Rescaling" or not first.is_followed:
         return False
     return first.config.get("scale") in (_WHITE, _WHITE + 1) and first.config.get("offset", 0) == 0
-
-
-def _step(reader: Reader, layer: Layer, channels: int) -> tuple[Sequence[float], Sequence[float]] | None:
-    """Factor and shift of a layer, None where it is another layer or its numbers are not known."""
-    if layer.kind == "Rescaling":
-        factor = _numbers(layer.config.get("scale"), channels)
-        shift = _numbers(layer.config.get("offset", 0.0), channels)
-    elif layer.kind == "Normalization":
-        factor, shift = _normalisation(reader, layer, channels)
-    elif layer.kind in _UNCHANGED:
-        factor, shift = (1.0,) * channels, (0.0,) * channels
-    else:
-        return None
-    return None if factor is None or shift is None or not all(factor) else (factor, shift)
 
 
 def _takes_any_size(way: Sequence[Layer]) -> bool:
@@ -243,33 +198,13 @@ def _takes_any_size(way: Sequence[Layer]) -> bool:
     return any(isinstance(shape, list) and None in cast("list[Any]", shape)[1:3] for shape in shapes)
 
 
-def _normalisation(
-    reader: Reader, layer: Layer, channels: int
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """Factor and shift of a layer, from its configuration or from its tensors."""
-    mean, variance = layer.config.get("mean"), layer.config.get("variance")
-    if mean is None or variance is None:
-        stored = f"{layer.path}/mean", f"{layer.path}/variance"
-        if not all(name in reader.tensors for name in stored):
-            return None, None
-        mean, variance = _channels(reader, stored[0], channels), _variances(reader, stored[1], channels)
-    means, variances = _numbers(mean, channels), _numbers(variance, channels)
-    if means is None or variances is None or min(variances) < 0:
-        return None, None
-    deviations = _deviations(variances)
-    if layer.config.get("invert"):
-        return tuple(deviations), means
-    pairs = zip(means, deviations, strict=True)
-    return tuple(1 / deviation for deviation in deviations), tuple(-mean / deviation for mean, deviation in pairs)
-
-
 def _by_tensors(mean: Sequence[float], variance: Sequence[float]) -> Stated:
     """What stored tensors mean without a configuration."""
     published = _close(mean, _MEAN) and _close(variance, _DEVIATION)
-    deviations = variance if published else _deviations(variance)
+    deviations = variance if published else deviations_of(variance)
     factor = [1 / (255 * deviation) for deviation in deviations]
     shift = [-one / deviation for one, deviation in zip(mean, deviations, strict=True)]
-    pixels = _unchanged(len(mean)).then(factor, shift).as_range()
+    pixels = unchanged(len(mean)).then(factor, shift).as_range()
     formula = pixel_formula(pixels)
     if published:
         note = (
@@ -282,46 +217,5 @@ def _by_tensors(mean: Sequence[float], variance: Sequence[float]) -> Stated:
     return Stated(pixels=pixels, note=note)
 
 
-def _deviations(variance: Sequence[float]) -> list[float]:
-    return [max(sqrt(value), _EPSILON) for value in variance]
-
-
 def _close(found: Sequence[float], expected: Sequence[float]) -> bool:
     return len(found) == len(expected) and all(map(partial(isclose, rel_tol=1e-5), found, expected))
-
-
-def _numbers(value: object, channels: int) -> tuple[float, ...] | None:
-    """Finite numbers for each channel from one or as many of a configuration, however deep in lists; else None."""
-    try:
-        found = _flat(value)
-    except RecursionError:
-        return None
-    if len(found) == 1:
-        found *= channels
-    return tuple(found) if len(found) == channels and bool(np.isfinite(found).all()) else None
-
-
-def _flat(value: object) -> list[float]:
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST:
-        return [float(value)]
-    if isinstance(value, list | tuple):
-        return [number for part in cast("Sequence[Any]", value) for number in _flat(part)]
-    return [float("nan")]
-
-
-def _channels(reader: Reader, name: str, channels: int) -> tuple[float, ...]:
-    array: Array = reader.read(name).astype(np.float64).reshape(-1)
-    numbers = _numbers(array.tolist(), channels)
-    if numbers is None:
-        raise FormatError(
-            f"{reader.path}: {name} holds {counted(array.size, 'number')}; expected one finite number a channel, "
-            f"{channels}."
-        )
-    return numbers
-
-
-def _variances(reader: Reader, name: str, channels: int) -> tuple[float, ...]:
-    numbers = _channels(reader, name, channels)
-    if min(numbers) < 0:
-        raise FormatError(f"{reader.path}: {name} holds {min(numbers):g}; expected variances of at least 0.")
-    return numbers

@@ -9,36 +9,23 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from converters.dialects.dialect import Dialect
+from converters.name_patterns import (
+    PLACES,
+    block_templates,
+    end_of_place,
+    inside,
+    other_depthwise,
+    pattern,
+    with_shortened,
+)
 from effnet_core import Role
 
-_NUMBERS = (
-    "index",
-    "stage",
-    "stage_index",
-    "after_stages",
-    "repeat",
-    "nth",
-    "nth_of_three",
-    "next_of_three",
-    "nth_layer",
-    "next_layer",
-    "nth_of_sort",
-    "hidden",
-)
-_FIELDS: Mapping[str, str] = {
-    **{name: rf"(?P<{name}>0|[1-9][0-9]*)" for name in _NUMBERS},
-    "letter": r"(?P<letter>[a-z{|}~\x7f-\xff])",  # what chr() gives for stages of more than 26 blocks too
-    "scope": r"(?P<scope>.+?)",
-}
-_PLACES = ("stage", "stage_index", "repeat", "letter")
-"""Fields that together tell blocks apart where there is no index."""
-_FIELD = re.compile(r"\{(\w+)\}")
 _COUNTED = re.compile(r"_[0-9]+(?=/[^/]*$)")
 _DIGITS = "0123456789"
 _SMALL = 0.1
 """A network among others has at least this part of the names of the largest: what is smaller has some by chance."""
 _FEWEST_BLOCKS = 5
-"""Blocks that a network has at least: every published one has a stage or more than these."""
+"""Whole blocks that a second network has at least; fewer may have such names by chance."""
 _BOUNDARY = re.compile(r"[./]")
 _LONGEST_KEPT = 256
 """Letters of a name that is looked up once; only hostile files have longer ones, with endless parts."""
@@ -96,7 +83,7 @@ def starts_of_networks(dialect: Dialect, names: Iterable[str]) -> list[str]:
 
 def whole_networks(dialect: Dialect, names: Collection[str]) -> list[str]:
     """What stands before the names of each network of which a stem and several whole blocks are there, in order."""
-    templates = _with_shortened(dialect, {dialect.layers["stem.conv"]})
+    templates = with_shortened(dialect, {dialect.layers["stem.conv"]})
     stems = tuple(f"{template}{dialect.separator}{dialect.leaves[Role.CONV]}" for template in templates)
     if not any(name.endswith(stems) for name in names):  # few files have a second one, and matching takes its time
         return []
@@ -117,7 +104,7 @@ def _blocks(matches: Iterable[Mapping[str, str]]) -> tuple[Counter[int], Counter
         if "index" in fields:
             indices[int(fields["index"])] += 1
         elif "repeat" in fields or "letter" in fields:
-            places[tuple(fields[name] for name in _PLACES if name in fields)] += 1
+            places[tuple(fields[name] for name in PLACES if name in fields)] += 1
     return indices, places
 
 
@@ -128,7 +115,7 @@ def _whole_blocks(tensors: list[int]) -> int:
 
 
 def _num_blocks(dialect: Dialect, indices: Collection[int], places: Collection[tuple[str, ...]]) -> int | None:
-    if any(_end_of_place(template) for template in _block_templates(dialect)):
+    if any(end_of_place(template) for template in block_templates(dialect)):
         return max(indices) + 1 if indices else len(places)
     return None
 
@@ -213,7 +200,7 @@ def usual_name(dialect: Dialect, name: str, *, scope: str) -> str:
     if dialect.omissible is not None and pattern(dialect).fullmatch(dialect.omissible + name):
         return dialect.omissible + name
     leaf = dialect.depthwise_alternative
-    if leaf is not None and name.endswith(leaf) and _other_depthwise(dialect).fullmatch(name):
+    if leaf is not None and name.endswith(leaf) and other_depthwise(dialect).fullmatch(name):
         return name.removesuffix(leaf) + dialect.leaves[Role.DEPTHWISE]
     return name
 
@@ -247,70 +234,3 @@ def is_of_network(dialect: Dialect, name: str) -> bool:
 def is_named(dialect: Dialect, name: str) -> bool:
     """Whether the dialect has a variable of that name."""
     return _fields(dialect, name) is not None
-
-
-@cache
-def paths_of_body(dialect: Dialect) -> tuple[str, ...]:
-    """How names begin below the modules that hold the dialect's stem, blocks or head: nothing there is beside them."""
-    ends = {template for part, template in dialect.layers.items() if part.startswith(("stem.", "head."))}
-    found: set[str] = set()
-    for template in _with_shortened(dialect, ends | _block_templates(dialect)):
-        fixed, brace, _ = template.partition("{")
-        parent = fixed.rpartition(dialect.separator)[0]
-        found |= {parent} if brace else {parent, template}
-    return tuple(sorted(path + dialect.separator for path in found - {""}))
-
-
-@cache
-def pattern(dialect: Dialect) -> re.Pattern[str]:
-    """One expression that matches the name of every tensor that the dialect can name."""
-    layers = {*dialect.layers.values(), *dialect.alternatives.values(), *_block_templates(dialect)}
-    return _expression(
-        _with_shortened(dialect, layers), re.escape(dialect.separator) + _any_of(dialect.leaves.values())
-    )
-
-
-@cache
-def inside(dialect: Dialect) -> re.Pattern[str]:
-    """Matches what begins as the names of a block do, where an unknown tensor would change the network."""
-    starts = {template[: _end_of_place(template)] for template in _block_templates(dialect)} - {""}
-    return _expression(_with_shortened(dialect, starts), r"(?![a-z0-9]).*")
-
-
-@cache
-def _other_depthwise(dialect: Dialect) -> re.Pattern[str]:
-    layers = {parts["depthwise.conv"] for parts in dialect.blocks.values() if "depthwise.conv" in parts}
-    return _expression(layers, re.escape(f"{dialect.separator}{dialect.depthwise_alternative}"))
-
-
-@cache
-def _block_templates(dialect: Dialect) -> frozenset[str]:
-    return frozenset(template for parts in dialect.blocks.values() for template in parts.values())
-
-
-def _with_shortened(dialect: Dialect, templates: set[str]) -> set[str]:
-    """The templates, and those without what some files leave out."""
-    if dialect.omissible is None:
-        return templates
-    return templates | {template.removeprefix(dialect.omissible) for template in templates}
-
-
-def _end_of_place(template: str) -> int:
-    """Where the fields end that say which block it is; 0 without any."""
-    return max((match.end() for match in _FIELD.finditer(template) if match[1] in {"index", *_PLACES}), default=0)
-
-
-def _expression(templates: Iterable[str], tail: str) -> re.Pattern[str]:
-    options = [_option(template, number) for number, template in enumerate(sorted(templates))]
-    return re.compile(rf"(?:{'|'.join(options) or '(?!)'}){tail}")
-
-
-def _option(template: str, number: int) -> str:
-    expression = re.escape(template).replace(r"\{", "{").replace(r"\}", "}").replace(r"\[", "(?:").replace(r"\]", ")?")
-    return _FIELD.sub(
-        lambda match: _FIELDS[match[1]].replace("<" + match[1] + ">", f"<{match[1]}{number}>"), expression
-    )
-
-
-def _any_of(words: Iterable[str]) -> str:
-    return f"(?:{'|'.join(sorted({re.escape(word) for word in words}))})"

@@ -12,11 +12,11 @@ from converters.dialects import DIALECTS, Dialect
 from converters.errors import counted, some_of
 from converters.formats import FORMATS
 from converters.formats.base import Reader
+from converters.name_patterns import pattern
 from converters.recognition import (
     Recognised,
     is_of_network,
     normalisation_name,
-    pattern,
     recognise,
     starts_of_networks,
     variable_name,

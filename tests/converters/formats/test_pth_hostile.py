@@ -102,7 +102,6 @@ def test_calls_are_never_made_where_objects_are_allowed(case: str, protocol: int
         "torch.hub.load",
         "torch.jit.load",
         "torch.storage._load_from_bytes",
-        "torch._utils._rebuild_qtensor",
         "torch.nn",
         "functools.partial",
         "operator.attrgetter",
@@ -128,6 +127,14 @@ def test_globals_that_are_not_allowed(name: str, tmp_path: Path) -> None:
         data = b"\x80\x04" + reference + pickles.text("touch canary") + b"\x85R."
         with pytest.raises(UnsupportedFile, match="neither imported nor executed"):
             PthReader(put(tmp_path, data))
+
+
+@pytest.mark.parametrize(
+    "name", ["torch.qint8", "torch.quint4x2", "torch._utils._rebuild_qtensor", "torch.ao.nn.quantized.modules.Linear"]
+)
+def test_quantised_tensors(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFile, match=r"quantised weights.*before it is quantised"):
+        PthReader(put(tmp_path, b"\x80\x04" + pickles.named(name) + b"."))
 
 
 # Pickles that lie

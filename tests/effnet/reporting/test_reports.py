@@ -174,7 +174,7 @@ def test_the_document_is_the_same_as_values(tmp_path):
 
 def test_a_page_without_its_libraries_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
     monkeypatch.setattr(write, "find_spec", lambda name: None)
-    with pytest.raises(MissingFramework, match=r"effnet\[report\]"):
+    with pytest.raises(MissingFramework, match=r"\.\[report\]"):
         write.check_report(tmp_path / "r.html", overwrite=False)
     write.check_report(tmp_path / "r.json", overwrite=False)
 

@@ -97,9 +97,9 @@ def understand(
     sorted_names = _behind_front(reader, recognised, sort_names(reader, recognised))
     inserted = find_inserted(reader, recognised, sorted_names)
     if unknown := [*sorted_names.strangers, *inserted.within]:
-        from converters.reparametrised import check_plain  # noqa: PLC0415 - published checkpoints come without this
+        from converters.reparametrised import check_not_reparametrised  # noqa: PLC0415 - published checkpoints come without this
 
-        check_plain(reader, recognised, unknown)
+        check_not_reparametrised(reader, recognised, unknown)
     sorted_names = apart_from(inserted, sorted_names, accepted=options.accept_different_logits)
     stated = _stated_normalisation(reader, recognised, sorted_names, options)
     is_unclear = bool(sorted_names.normalising_layers) and stated is None and not _is_said(reader, options)

@@ -60,7 +60,7 @@ _KINDS = (
 """The first that fits holds: weight_v stands beside weight_u in spectral normalisation too."""
 
 
-def check_plain(reader: Reader, recognised: Recognised, unknown: Iterable[str]) -> None:
+def check_not_reparametrised(reader: Reader, recognised: Recognised, unknown: Iterable[str]) -> None:
     """Raise `UnsupportedFile` where layers of the network keep their weights so; `unknown` are names of no variable."""
     inner = {name.removeprefix(recognised.prefix): name for name in unknown if name.startswith(recognised.prefix)}
     for kind in _KINDS:

@@ -126,10 +126,9 @@ class Reader(AbstractContextManager["Reader"], ABC):
         return None
 
     def check_plain(self) -> None:
-        """To be called when all that `plain` gave was read, where it is to be trusted: by now it was the file's own.
+        """Compare a checksum that the file has of many arrays together; to be called when all that is wanted was read.
 
-        Raises `FormatError` when it does not match a checksum of more than one array. Those of single arrays are
-        compared as these are read.
+        Raises `FormatError` when it does not match. Checksums of single arrays are compared by `PlainBytes.check`.
         """
 
     @abstractmethod

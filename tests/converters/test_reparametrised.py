@@ -98,7 +98,7 @@ def of_torch(kind: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     return pairs[kind]
 
 
-@pytest.mark.filterwarnings("ignore")  # PyTorch calls the older functions deprecated
+@pytest.mark.filterwarnings("ignore:.*is deprecated:FutureWarning")  # the older functions of PyTorch
 @pytest.mark.parametrize("kind", ["weight_norm", "weight_norm, new", "spectral_norm", "spectral_norm, new", "pruning"])
 def test_what_torch_itself_writes(kind: str) -> None:
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")

@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 
 from converters.adapting import NOTHING, Adaptation, adapt
 from converters.carrier import Carrier, NotFinite
 from converters.checkpoint import DIALECT_KEY, SPEC_KEY, Checkpoint, SourceOptions, accepting
 from converters.dialects.dialect import Dialect
+from converters.dtypes import Dtypes
 from converters.epsilon import SHIFTED_KEY
 from converters.errors import OutputError
 from converters.formats import find_format, output_format, writer_class
@@ -31,12 +31,7 @@ from converters.plan import Plan, Step, plan_conversion
 from converters.whose_names import find_dialect
 from effnet_core import NetworkSpec, to_json
 
-DTYPES: Mapping[str, np.dtype[Any]] = {
-    "float32": np.dtype(np.float32),
-    "float16": np.dtype(np.float16),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-    "float64": np.dtype(np.float64),
-}
+DTYPES = Dtypes({name: name for name in ("float32", "float16", "bfloat16", "float64")})
 """Types in which weights can be written."""
 
 SOURCE_KEY = "effnet.source"

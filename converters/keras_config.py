@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from converters.dialects._keras_hub_config import BY_SETTINGS
 from converters.keras_model import DEEPEST, Entries, Layer, Model, entries_of, model_of, parsed, settings_of
@@ -103,8 +102,7 @@ def _snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Place:
+class _Place(NamedTuple):
     """Where a layer stands: what gives the way to it, the way from it to the output, and the model that holds it."""
 
     before: Callable[[], tuple[Layer, ...]]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from converters.dialects._keras_hub_config import with_layers
 
@@ -21,8 +20,7 @@ _LONGEST = 8 << 20
 """Letters; the configuration of the largest model has two million. Python objects take thirty times as much."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layer:
+class Layer(NamedTuple):
     """A layer of a configuration."""
 
     kind: str
@@ -34,8 +32,7 @@ class Layer:
     """Whether its input is what the layer before it gives; False from the input to where several ways come together."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Model:
+class Model(NamedTuple):
     """The layers of a model by name, each with the names of those before it."""
 
     layers: Entries

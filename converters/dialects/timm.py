@@ -43,6 +43,8 @@ _MBCONV = {
 }
 
 _MAXIMUM = "global_pool='max'"
+_PLACES = frozenset({"config.json", "arch", "args", "hyper_parameters"})
+"""Where a file may name a network in timm's words."""
 
 
 def _configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
@@ -52,12 +54,16 @@ def _configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
 
 
 def _says_tf(texts: Mapping[str, str]) -> bool:
+    if _PLACES.isdisjoint(texts):
+        return False
     from converters.dialects._timm_names import says_tf  # noqa: PLC0415 - as above
 
     return says_tf(texts)
 
 
 def _says_symmetric(texts: Mapping[str, str]) -> bool:
+    if _PLACES.isdisjoint(texts):
+        return False
     from converters.dialects._timm_names import says_symmetric  # noqa: PLC0415 - as above
 
     return says_symmetric(texts)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 
+from converters.dtypes import BFLOAT16, dtype_of
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._arrays import checked_nbytes
 from converters.formats._signatures import NPY as MAGIC
@@ -24,7 +24,6 @@ START = len(MAGIC) + 6 + LONGEST_HEADER
 USUAL_START = 256
 """So many do in most files."""
 _ALIGNMENT = 64
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 # NumPy has no bfloat16: it writes an array of ml_dtypes' as two-byte voids, and `.view(bfloat16)` restores it.
 _BFLOAT16_DESCR = "<V2"
 _DTYPES = frozenset(["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"])
@@ -126,7 +125,7 @@ def _dtype(descr: str) -> tuple[np.dtype[Any], bool]:
     if kind[1:] == "O":
         raise NotNumeric("an array of Python objects; reading it could run code, so it is never unpickled")
     if kind == _BFLOAT16_DESCR:
-        return BFLOAT16, False
+        return dtype_of(BFLOAT16), False
     if kind[:1] not in ("<", ">", "|", "=") or kind[1:] not in _DTYPES:
         raise NotNumeric(f"an array of the dtype {kind[:40]!r}, which is none of numbers that is read here")
     return np.dtype("<" + kind[1:]), kind[0] == ">"
@@ -134,7 +133,7 @@ def _dtype(descr: str) -> tuple[np.dtype[Any], bool]:
 
 def npy_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes | None:
     """The header of an array in C order, little-endian; its length is a multiple of 64. None when NumPy cannot."""
-    descr = _BFLOAT16_DESCR if dtype == BFLOAT16 else dtype.newbyteorder("<").str
+    descr = _BFLOAT16_DESCR if dtype.name == BFLOAT16 else dtype.newbyteorder("<").str
     if descr[1:] not in _DTYPES and descr != _BFLOAT16_DESCR:
         return None
     text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.formats._torch_types import BFLOAT16, DTYPES, STORAGES
+from converters.dtypes import BFLOAT16, dtype_of
+from converters.formats._torch_types import DTYPES, STORAGES
 
 
 class Kind(Enum):
@@ -44,7 +45,12 @@ class Global:
 
     name: str
     kind: Kind
-    dtype: np.dtype[Any] | None = None
+    dtype_name: str | None = None
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """What it names; None for bytes of no type."""
+        return None if self.dtype_name is None else dtype_of(self.dtype_name)
 
 
 _NAMED = {
@@ -84,19 +90,19 @@ _REFUSED = frozenset(
 _HARMLESS_PARTS = ("torch.nn.modules.", "torch.optim.", "torch.torch_version.")
 """Where in those packages there are only classes of objects that are no tensors."""
 _LONGEST_NAME = 200
-_PLAIN_DTYPES: Mapping[str, np.dtype[Any]] = {
-    "float32": np.dtype("<f4"),
-    "float64": np.dtype("<f8"),
-    "float16": np.dtype("<f2"),
+_PLAIN_DTYPES = {
+    "float32": "<f4",
+    "float64": "<f8",
+    "float16": "<f2",
     "bfloat16": BFLOAT16,
-    "uint8": np.dtype("u1"),
-    "int8": np.dtype("i1"),
-    "int16": np.dtype("<i2"),
-    "int32": np.dtype("<i4"),
-    "int64": np.dtype("<i8"),
-    "bool": np.dtype("?"),
-    "complex64": np.dtype("<c8"),
-    "complex128": np.dtype("<c16"),
+    "uint8": "u1",
+    "int8": "i1",
+    "int16": "<i2",
+    "int32": "<i4",
+    "int64": "<i8",
+    "bool": "?",
+    "complex64": "<c8",
+    "complex128": "<c16",
 }
 
 
@@ -106,13 +112,13 @@ def _table() -> dict[str, Global]:
         Global(name=f"{module}.{name}", kind=Kind.OTHER) for module in ("builtins", "__builtin__") for name in _BUILTINS
     ]
     found += [
-        Global(name=f"{module}.{name}", kind=Kind.STORAGE, dtype=dtype)
+        Global(name=f"{module}.{name}", kind=Kind.STORAGE, dtype_name=dtype_name)
         for module in ("torch", "torch.cuda")
-        for name, dtype in STORAGES.items()
+        for name, dtype_name in STORAGES.names.items()
     ]
     found += [
-        Global(name=f"torch.{name}", kind=Kind.DTYPE, dtype=dtype)
-        for name, dtype in (*_PLAIN_DTYPES.items(), *DTYPES.items())
+        Global(name=f"torch.{name}", kind=Kind.DTYPE, dtype_name=dtype_name)
+        for name, dtype_name in (*_PLAIN_DTYPES.items(), *DTYPES.names.items())
     ]
     return {entry.name: entry for entry in found}
 

@@ -121,7 +121,7 @@ class PickleMachine:
     def set_items(self, pairs: list[object]) -> None:
         """Put keys and values, in turn, into the mapping on top of the stack."""
         target = self.stack[-1]
-        if isinstance(target, Opaque | Namespace):
+        if isinstance(target, (Opaque, Namespace)):
             return
         if not isinstance(target, dict) or len(pairs) % 2:
             raise Broken("items for what is no mapping")

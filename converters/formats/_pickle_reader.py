@@ -17,7 +17,7 @@ from converters.formats._pickle_values import Broken, Opaque
 # A tensor takes about 40; the largest network here has 2,000, thrice that with moving averages and slots.
 _MOST_INSTRUCTIONS = 1_000_000
 _STOP = ord(".")
-_SIGNED = struct.Struct("<i")
+_SIGN = 1 << 31
 
 
 def load_state(data: bytes, *, where: str) -> object:
@@ -70,8 +70,8 @@ def _set_item(machine: PickleMachine) -> None:
 
 
 def _tuple_of(machine: PickleMachine) -> None:
-    values = tuple(machine.pop_group())
-    machine.stack.append(values)
+    group = machine.pop_group()
+    machine.stack.append(tuple(group))
 
 
 def _set_of(machine: PickleMachine) -> None:
@@ -89,6 +89,10 @@ def _bytes(width: int) -> Callable[[PickleMachine], None]:
 
 def _unsigned(width: int) -> Callable[[PickleMachine], None]:
     return lambda machine: machine.stack.append(machine.take_int(width))
+
+
+def _signed(machine: PickleMachine) -> None:
+    machine.stack.append((machine.take_int(4) ^ _SIGN) - _SIGN)
 
 
 def _constant(value: object) -> Callable[[PickleMachine], None]:
@@ -120,7 +124,7 @@ _NAMED: Mapping[bytes, Callable[[PickleMachine], object]] = {
     b"N": _constant(None),
     b"\x88": _constant(True),
     b"\x89": _constant(False),
-    b"J": lambda machine: machine.stack.append(*_SIGNED.unpack(machine.take(4))),
+    b"J": _signed,
     b"K": _unsigned(1),
     b"M": _unsigned(2),
     b"\x8a": lambda machine: machine.stack.append(int.from_bytes(machine.take_counted(1), "little", signed=True)),

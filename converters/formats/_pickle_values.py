@@ -76,7 +76,7 @@ def build(function: Global, given: object) -> object:
 
 def _tensor(arguments: list[object], storage: Storage, dtype: np.dtype[Any] | None) -> TensorView:
     offset = _count(arguments[1])
-    shape, strides = tuple(map(_count, items(arguments[2]))), tuple(map(_count, items(arguments[3])))
+    shape, strides = _counts(arguments[2]), _counts(arguments[3])
     if dtype is None or len(shape) != len(strides):
         raise Broken("a tensor without a dtype, or with more lengths than strides")
     checked_nbytes(shape, dtype, where="a tensor")
@@ -87,7 +87,13 @@ def _tensor(arguments: list[object], storage: Storage, dtype: np.dtype[Any] | No
 
 
 def _count(value: object) -> int:
-    # bool is a subclass of int, and True is no length.
-    if type(value) is int and 0 <= value < _MOST_COUNTED:
-        return value
-    raise Broken("an offset, length or stride is no integer from 0 to 2**62")
+    return _counts((value,))[0]
+
+
+def _counts(values: object) -> tuple[int, ...]:
+    found = items(values)
+    for value in found:
+        # bool is a subclass of int, and True is no length.
+        if type(value) is not int or not 0 <= value < _MOST_COUNTED:
+            raise Broken("an offset, length or stride is no integer from 0 to 2**62")
+    return tuple(cast("list[int]", found))

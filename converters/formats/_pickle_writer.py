@@ -8,14 +8,12 @@ from converters.formats._arrays import little_endian
 from converters.formats._torch_types import DTYPES, STORAGES
 from converters.formats.base import TensorInfo
 
-_STORAGE_NAMES = {dtype: name for name, dtype in STORAGES.items()}
-_DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _MARK, _TUPLE, _FALSE, _CALL, _PERSISTENT = b"(", b"t", b"\x89", b"R", b"Q"
 
 
 def can_hold(info: TensorInfo) -> bool:
     """True when PyTorch has the dtype."""
-    return little_endian(info.dtype) in _STORAGE_NAMES or little_endian(info.dtype) in _DTYPE_NAMES
+    return any(names.holds(little_endian(info.dtype)) for names in (STORAGES, DTYPES))
 
 
 def dump_state(tensors: Sequence[TensorInfo]) -> bytes:
@@ -44,9 +42,11 @@ class _Globals:
 
 def _tensor(info: TensorInfo, key: str, names: _Globals) -> bytes:
     dtype = little_endian(info.dtype)
-    typed = dtype in _STORAGE_NAMES
+    typed = STORAGES.holds(dtype)
     count = info.nbytes // dtype.itemsize if typed else info.nbytes
-    storage_class = names.get("torch", _STORAGE_NAMES[dtype]) if typed else names.get("torch.storage", "UntypedStorage")
+    storage_class = (
+        names.get("torch", STORAGES.key_of(dtype)) if typed else names.get("torch.storage", "UntypedStorage")
+    )
     function = names.get("torch._utils", "_rebuild_tensor_v2" if typed else "_rebuild_tensor_v3")
     strides: list[int] = []
     step = 1
@@ -63,7 +63,7 @@ def _tensor(info: TensorInfo, key: str, names: _Globals) -> bytes:
             _integers(strides),
             _FALSE,
             *(names.get("collections", "OrderedDict"), b")", _CALL),
-            b"" if typed else names.get("torch", _DTYPE_NAMES[dtype]),
+            b"" if typed else names.get("torch", DTYPES.key_of(dtype)),
             _TUPLE,
             _CALL,
         ]

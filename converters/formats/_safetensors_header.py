@@ -6,9 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn, cast
 
-import ml_dtypes
-import numpy as np
-
+from converters.dtypes import Dtypes
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._arrays import checked_nbytes
 from converters.formats._input import InputFile
@@ -23,25 +21,27 @@ _CONTAINERS = frozenset({list, dict})
 _END = 1 << 63
 """Of lengths and offsets."""
 
-DTYPES: Mapping[str, np.dtype[Any]] = {
-    "BOOL": np.dtype(np.bool_),
-    "U8": np.dtype(np.uint8),
-    "I8": np.dtype(np.int8),
-    "U16": np.dtype("<u2"),
-    "I16": np.dtype("<i2"),
-    "U32": np.dtype("<u4"),
-    "I32": np.dtype("<i4"),
-    "U64": np.dtype("<u8"),
-    "I64": np.dtype("<i8"),
-    "F8_E5M2": np.dtype(ml_dtypes.float8_e5m2),
-    "F8_E4M3": np.dtype(ml_dtypes.float8_e4m3fn),
-    "F8_E8M0": np.dtype(ml_dtypes.float8_e8m0fnu),
-    "F16": np.dtype("<f2"),
-    "BF16": np.dtype(ml_dtypes.bfloat16),
-    "F32": np.dtype("<f4"),
-    "F64": np.dtype("<f8"),
-    "C64": np.dtype("<c8"),
-}
+DTYPES = Dtypes(
+    {
+        "BOOL": "?",
+        "U8": "u1",
+        "I8": "i1",
+        "U16": "<u2",
+        "I16": "<i2",
+        "U32": "<u4",
+        "I32": "<i4",
+        "U64": "<u8",
+        "I64": "<i8",
+        "F8_E5M2": "float8_e5m2",
+        "F8_E4M3": "float8_e4m3fn",
+        "F8_E8M0": "float8_e8m0fnu",
+        "F16": "<f2",
+        "BF16": "bfloat16",
+        "F32": "<f4",
+        "F64": "<f8",
+        "C64": "<c8",
+    }
+)
 
 
 class Header(NamedTuple):

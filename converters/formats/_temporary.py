@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ class TemporaryData:
     """A temporary file without a name. Raises `OutputError` when its folder does not take it."""
 
     def __init__(self, folder: Path | None) -> None:
+        import tempfile  # noqa: PLC0415 - slow to import, and seldom needed
+
         self._folder = folder or Path(tempfile.gettempdir())
         with disk_errors(self._folder):
             self._file = tempfile.TemporaryFile(buffering=0, dir=self._folder)  # noqa: SIM115 - open until `close`

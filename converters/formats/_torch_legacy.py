@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from converters.dtypes import BFLOAT16, dtype_of
 from converters.errors import UnsupportedFile
 from converters.formats._arrays import little_endian
 from converters.formats._state_dict import StateDict, find_state_dict
-from converters.formats._torch_types import BFLOAT16
 from converters.formats.base import Array
 
 _ADVICE = (
@@ -50,7 +50,7 @@ def as_array(tensor: Any, *, where: str) -> Array:
     try:
         plain = tensor.detach().resolve_conj().resolve_neg().contiguous()
         array: Array = (
-            plain.view(torch.int16).numpy().view(BFLOAT16) if plain.dtype == torch.bfloat16 else plain.numpy()
+            plain.view(torch.int16).numpy().view(dtype_of(BFLOAT16)) if plain.dtype == torch.bfloat16 else plain.numpy()
         )
     except (RuntimeError, TypeError) as error:
         raise UnsupportedFile(f"{where}: a tensor that is no plain array: {error}. {_ADVICE}") from error

@@ -2,47 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+from converters.dtypes import BFLOAT16, Dtypes
 
-STORAGES: Mapping[str, np.dtype[Any]] = {
-    "FloatStorage": np.dtype("<f4"),
-    "DoubleStorage": np.dtype("<f8"),
-    "HalfStorage": np.dtype("<f2"),
-    "BFloat16Storage": BFLOAT16,
-    "ByteStorage": np.dtype("u1"),
-    "CharStorage": np.dtype("i1"),
-    "ShortStorage": np.dtype("<i2"),
-    "IntStorage": np.dtype("<i4"),
-    "LongStorage": np.dtype("<i8"),
-    "BoolStorage": np.dtype("?"),
-    "ComplexFloatStorage": np.dtype("<c8"),
-    "ComplexDoubleStorage": np.dtype("<c16"),
-}
+STORAGES = Dtypes(
+    {
+        "FloatStorage": "<f4",
+        "DoubleStorage": "<f8",
+        "HalfStorage": "<f2",
+        "BFloat16Storage": BFLOAT16,
+        "ByteStorage": "u1",
+        "CharStorage": "i1",
+        "ShortStorage": "<i2",
+        "IntStorage": "<i4",
+        "LongStorage": "<i8",
+        "BoolStorage": "?",
+        "ComplexFloatStorage": "<c8",
+        "ComplexDoubleStorage": "<c16",
+    }
+)
 """Classes of the module `torch` and of `torch.cuda` that name the dtype of a storage."""
 
-DTYPES: Mapping[str, np.dtype[Any]] = {
-    "uint16": np.dtype("<u2"),
-    "uint32": np.dtype("<u4"),
-    "uint64": np.dtype("<u8"),
-    "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
-    "float8_e4m3fnuz": np.dtype(ml_dtypes.float8_e4m3fnuz),
-    "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
-    "float8_e5m2fnuz": np.dtype(ml_dtypes.float8_e5m2fnuz),
-    "float8_e8m0fnu": np.dtype(ml_dtypes.float8_e8m0fnu),
-}
+DTYPES = Dtypes(
+    {
+        "uint16": "<u2",
+        "uint32": "<u4",
+        "uint64": "<u8",
+        "float8_e4m3fn": "float8_e4m3fn",
+        "float8_e4m3fnuz": "float8_e4m3fnuz",
+        "float8_e5m2": "float8_e5m2",
+        "float8_e5m2fnuz": "float8_e5m2fnuz",
+        "float8_e8m0fnu": "float8_e8m0fnu",
+    }
+)
 """dtypes without a storage class of their own: their tensors lie over untyped bytes and name the dtype themselves."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class Storage:
-    """A record of the archive: `count` items of the dtype, or bytes where the dtype is None."""
+    """A record of the archive: `count` items of the dtype, or bytes where the dtype is None.
+
+    Never changed; a frozen one would take three times as long to make, and a file has thousands.
+    """
 
     key: str
     dtype: np.dtype[Any] | None
@@ -54,9 +59,9 @@ class Storage:
         return self.count * (1 if self.dtype is None else self.dtype.itemsize)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True, eq=False)
 class TensorView:
-    """A tensor over a storage; offset and strides count items."""
+    """A tensor over a storage; offset and strides count items. Never changed, see `Storage`."""
 
     storage: Storage
     dtype: np.dtype[Any]

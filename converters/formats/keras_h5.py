@@ -14,13 +14,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
+from converters.dtypes import BFLOAT16
 from converters.errors import FormatError, OutputError, UnsupportedFile, some_of
 from converters.formats._arrays import Expected
 from converters.formats._hdf5.attributes import Attributes
 from converters.formats._hdf5.errors import damaged, reading
 from converters.formats._hdf5.group import members
 from converters.formats._hdf5.header import read_header
-from converters.formats._hdf5.output import BFLOAT16, AttributeValue, Hdf5Output, Structure, names_attribute
+from converters.formats._hdf5.output import AttributeValue, Hdf5Output, Structure, names_attribute
 from converters.formats._hdf5.reader import Hdf5Reader
 from converters.formats._hdf5.stored import NotNumeric, Stored, describe
 from converters.formats._hdf5.superblock import root_address
@@ -144,7 +145,7 @@ class KerasH5Writer(Writer):
     ) -> None:
         expected = Expected(tensors, path)
         for info in tensors:
-            if info.dtype == BFLOAT16:
+            if info.dtype.name == BFLOAT16:
                 raise OutputError(
                     f"{path}: Keras' .h5 files cannot hold {info.dtype} ({info.name}). Choose another --dtype, or "
                     ".weights.h5."

@@ -21,8 +21,6 @@ from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo
 from converters.formats.plain_bytes import PlainBytes
 from converters.staging import StagedFile
 
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
-
 
 class SafetensorsReader(Reader):
     """An open safetensors file. The format has no checksums: only its header and its length can be checked.
@@ -130,7 +128,7 @@ def _layout(tensors: Sequence[TensorInfo], path: Path) -> tuple[list[tuple[int, 
     position = 0
     for index in sorted(range(len(tensors)), key=lambda index: -tensors[index].dtype.itemsize):
         info = tensors[index]
-        if little_endian(info.dtype) not in _NAMES:
+        if not DTYPES.holds(little_endian(info.dtype)):
             raise OutputError(
                 f"{path}: safetensors cannot hold {info.dtype} ({info.name}); it knows {', '.join(DTYPES)}. "
                 "Choose another --dtype or another format."
@@ -146,7 +144,8 @@ def _header(tensors: Sequence[TensorInfo], spans: Sequence[tuple[int, int]], met
     for info, span in zip(tensors, spans, strict=True):
         if info.name == METADATA:
             raise OutputError(f"safetensors cannot hold an array of the name {METADATA!r}.")
-        entries[info.name] = {"dtype": _NAMES[little_endian(info.dtype)], "shape": info.shape, "data_offsets": span}
+        dtype = DTYPES.key_of(little_endian(info.dtype))
+        entries[info.name] = {"dtype": dtype, "shape": info.shape, "data_offsets": span}
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text

@@ -11,7 +11,7 @@ import numpy as np
 from converters.errors import OutputError
 from converters.formats._arrays import Expected, checked_nbytes, little_endian
 from converters.formats._bundle.checksum import crc32c
-from converters.formats._bundle.dtypes import NUMBERS, STRING
+from converters.formats._bundle.dtypes import NUMERIC, STRING
 from converters.formats._bundle.files import PlainFiles
 from converters.formats._bundle.index import GRAPH_KEY, HEADER_KEY, VALUE_SUFFIX
 from converters.formats._bundle.messages import BundleEntry, BundleHeader, write_entry, write_header
@@ -79,7 +79,7 @@ class TensorBundleWriter(Writer):
     def _entries(self) -> Generator[tuple[bytes, bytes]]:
         for info, offset, checksum in zip(self._tensors, self._offsets, self._checksums, strict=True):
             entry = BundleEntry(
-                dtype=NUMBERS[little_endian(info.dtype)],
+                dtype=NUMERIC.key_of(little_endian(info.dtype)),
                 shape=info.shape,
                 offset=offset,
                 size=info.nbytes,
@@ -111,10 +111,10 @@ class TensorBundleWriter(Writer):
 def _layout(path: Path, tensors: Sequence[TensorInfo]) -> list[int]:
     """Where the data of each tensor begins. Raises `OutputError` for what a bundle cannot hold."""
     for info in tensors:
-        if little_endian(info.dtype) not in NUMBERS:
+        if not NUMERIC.holds(little_endian(info.dtype)):
             raise OutputError(
                 f"{path}: a TensorFlow checkpoint cannot hold {info.dtype} ({info.name}); it knows "
-                f"{', '.join(str(dtype) for dtype in NUMBERS)}. Choose another --dtype or another format."
+                f"{', '.join(str(dtype) for dtype in NUMERIC.values())}. Choose another --dtype or another format."
             )
     offsets = [0] * len(tensors)
     end = 0

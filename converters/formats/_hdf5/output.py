@@ -11,21 +11,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.dtypes import BFLOAT16
 from converters.errors import OutputError
-from converters.formats._arrays import Expected, little_endian
+from converters.formats._arrays import Expected
 from converters.formats._hdf5.sparse import SparseFile
 from converters.formats.base import Array, Location, TensorInfo
 from converters.staging import StagedFile
 
 ALIGNMENT = 8
 """Bytes; every structure and every array begins at a multiple."""
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _DTYPES = frozenset(
-    {BFLOAT16, *(np.dtype(code) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"))}
+    {BFLOAT16, "float16", "float32", "float64"} | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 )
 LARGEST_ATTRIBUTE = 64512
 """Bytes of a list of names before it goes on in another attribute, as in Keras; HDF5's own limit is 64 kB."""
@@ -103,7 +102,7 @@ class Hdf5Output:
 
 
 def _check(info: TensorInfo, path: Path) -> None:
-    if little_endian(info.dtype) not in _DTYPES:
+    if info.dtype.name not in _DTYPES:
         raise OutputError(f"{path}: Keras' HDF5 files cannot hold {info.dtype} ({info.name}). Choose another --dtype.")
     if info.nbytes == 0:
         raise OutputError(f"{path}: {info.name} is empty, for which HDF5 has no place; expected a shape without 0.")
@@ -138,9 +137,9 @@ def _create(file: Any, path: str, info: TensorInfo) -> Any:
     properties.set_obj_track_times(False)  # equal content gives equal files
     links = library.h5p.create(library.h5p.LINK_CREATE)
     links.set_create_intermediate_group(True)
-    kind = library.h5t.py_create(np.dtype("V2") if info.dtype == BFLOAT16 else info.dtype.newbyteorder("<"))
+    kind = library.h5t.py_create(np.dtype("V2") if info.dtype.name == BFLOAT16 else info.dtype.newbyteorder("<"))
     space = library.h5s.create_simple(info.shape) if info.shape else library.h5s.create(library.h5s.SCALAR)
     dataset = library.h5d.create(file.id, path.encode(), kind, space, properties, links)
-    if info.dtype == BFLOAT16:
+    if info.dtype.name == BFLOAT16:
         library.Dataset(dataset).attrs["dtype"] = info.dtype.name
     return dataset

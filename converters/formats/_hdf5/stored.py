@@ -7,9 +7,9 @@ from enum import IntEnum
 from math import prod
 from typing import Any, NamedTuple
 
-import ml_dtypes
 import numpy as np
 
+from converters.dtypes import BFLOAT16, dtype_of
 from converters.formats._arrays import checked_nbytes, little_endian
 from converters.formats._hdf5.attributes import Attributes
 from converters.formats._hdf5.datatype import TypeClass, number, shape_of, type_class, width
@@ -88,8 +88,8 @@ def _dtype(datatype: bytes, header: Header, attributes: Attributes) -> np.dtype[
     if dtype is not None:
         return dtype
     kind = type_class(datatype)
-    if kind is TypeClass.OPAQUE and width(datatype) == 2 and attributes.text(header, "dtype") == "bfloat16":
-        return np.dtype(ml_dtypes.bfloat16)
+    if kind is TypeClass.OPAQUE and width(datatype) == 2 and attributes.text(header, "dtype") == BFLOAT16:
+        return dtype_of(BFLOAT16)
     words = {TypeClass.STRING: "text", TypeClass.VARIABLE: "text or lists", TypeClass.REFERENCE: "references"}
     raise NotNumeric(
         f"it holds {words.get(kind, f'{kind.name.lower()} values')} that are no numbers of NumPy",

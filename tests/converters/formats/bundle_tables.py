@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.formats._bundle.checksum import crc32c
-from converters.formats._bundle.dtypes import NUMBERS
+from converters.formats._bundle.dtypes import NUMERIC
 from converters.formats._bundle.messages import (
     BundleEntry,
     BundleHeader,
@@ -80,7 +80,7 @@ class Bundle:
 
     def add(self, key: bytes, array: NDArray[Any]) -> None:
         plain = np.ascontiguousarray(array)
-        self.add_raw(key, plain.reshape(-1).view(np.uint8).tobytes(), NUMBERS[plain.dtype], array.shape)
+        self.add_raw(key, plain.reshape(-1).view(np.uint8).tobytes(), NUMERIC.key_of(plain.dtype), array.shape)
 
     def add_raw(self, key: bytes, content: bytes, dtype: int, shape: tuple[int, ...]) -> None:
         checksum = masked(crc32c(content))

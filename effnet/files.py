@@ -19,6 +19,11 @@ def check_regular(path: Path) -> None:
         raise OSError("it is a folder" if S_ISDIR(mode) else "it is a pipe, a device or a socket, not a file")
 
 
+def reason_of(error: Exception) -> str:
+    """Why reading failed, in the system's words where it was the system that refused, and without its numbers."""
+    return getattr(error, "strerror", None) or str(error)
+
+
 def check_no_input(target: Path, inputs: Iterable[str | Path]) -> None:
     """Raise `OutputError` when `target` is one of the files that are read, by whatever name or link."""
     if not target.exists():

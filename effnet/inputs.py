@@ -10,8 +10,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.errors import counted
 from effnet.errors import InputError
-from effnet.files import check_regular
+from effnet.files import check_regular, reason_of
 from effnet.images import load_image
 from effnet_core import NetworkSpec
 
@@ -35,6 +36,16 @@ def classify(paths: str | Path | Sequence[str | Path]) -> Inputs:
     return Inputs(array=arrays[0] if arrays else None, images=() if arrays else found)
 
 
+def check_there(inputs: Inputs) -> None:
+    """Raise `InputError` for the first file that is not there: before what takes its time."""
+    for path in (inputs.array, *inputs.images):
+        try:
+            if path is not None:
+                check_regular(path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {reason_of(error)}.") from None
+
+
 def batches(inputs: Inputs, spec: NetworkSpec, *, size: int) -> Iterator[tuple[list[str], NDArray[Any]]]:
     """Names and normalised input (N, height, width, channels), at most `size` at a time; an array keeps its type.
 
@@ -47,9 +58,8 @@ def batches(inputs: Inputs, spec: NetworkSpec, *, size: int) -> Iterator[tuple[l
             yield [f"{inputs.array}[{start + index}]" for index in range(len(part))], part
         return
     if spec.stem.in_channels != 3:
-        raise InputError(
-            f"The network takes {spec.stem.in_channels} channels, and images have 3. Give it one .npy of its own input."
-        )
+        channels = counted(spec.stem.in_channels, "channel")
+        raise InputError(f"The network takes {channels}, and images have 3. Give it one .npy of its own input.")
     for start in range(0, len(inputs.images), size):
         part = inputs.images[start : start + size]
         yield [str(path) for path in part], np.stack([load_image(path, spec.preprocessing) for path in part])
@@ -66,7 +76,7 @@ def load_array(path: Path, spec: NetworkSpec) -> NDArray[Any]:
         # Mapped, so that a header that promises more than the file holds allocates nothing.
         array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError) as error:
-        raise InputError(f"{path} cannot be read as a .npy array: {error}.") from None
+        raise InputError(f"{path} cannot be read as a .npy array: {reason_of(error)}.") from None
     if not isinstance(array, np.ndarray):
         raise InputError(f"{path} holds several arrays; expected a .npy with one.")
     return check_array(cast("NDArray[Any]", array), channels=channels, where=str(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from converters.errors import counted
 from effnet.backends import Network
 from effnet.choices import Backend, Device, Engine, Precision
 from effnet.errors import InputError
@@ -105,7 +106,8 @@ def make_plan(network: Network, options: BatchOptions) -> Plan:
     precision, device = Precision(options.dtype), Device(options.device)
     classifier = classifier_of(network)
     if network.spec.stem.in_channels != 3:
-        raise InputError(f"The network takes {network.spec.stem.in_channels} channels, and images have 3.")
+        channels = counted(network.spec.stem.in_channels, "channel")
+        raise InputError(f"The network takes {channels}, and images have 3.")
     backend = usual_backend(network) if named is None else named
     if second is not None:
         _check_pair(backend, second, precision)

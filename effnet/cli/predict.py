@@ -159,8 +159,10 @@ def _few(
     force: bool,
     as_json: bool,
 ) -> None:
+    from effnet.inputs import check_there, classify
     from effnet.prediction import check_logits_output, save_logits
 
+    check_there(classify(inputs))
     if output is not None:
         check_logits_output(output, overwrite=force, sources=[checkpoint, *inputs])
     fetch_source(checkpoint)

@@ -12,6 +12,7 @@ from effnet import __version__
 from effnet.backends import Network
 from effnet.errors import InputError
 from effnet.exports.options import ExportOptions
+from effnet.files import reason_of
 from effnet.labels import label
 from effnet_core import NetworkSpec, to_json
 
@@ -96,7 +97,7 @@ def _read_labels(path: Path, classes: int) -> list[str | None]:
             raise InputError(f"{path} has more than {_MAX_LABELS:,} bytes; expected a text file with one name a line.")
         names = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read as labels, one name a line in UTF-8: {error}.") from None
+        raise InputError(f"{path} cannot be read as labels, one name a line in UTF-8: {reason_of(error)}.") from None
     filled = sum(bool(name.strip()) for name in names)
     if not len(names) == classes == filled:
         raise InputError(

@@ -97,7 +97,7 @@ def test_batches_of_images(tmp_path):
 
 
 def test_images_do_not_fit_other_channels():
-    with pytest.raises(InputError, match="takes 1 channels"):
+    with pytest.raises(InputError, match="takes 1 channel, and"):
         next(batches(classify([Path("a.png")]), resolve("b0", in_channels=1), size=1))
 
 

@@ -44,7 +44,7 @@ def test_force_and_mirror(run, server):
         ("convert", f"official:{NAME}", "out.safetensors"),
         ("info", f"official:{NAME}"),
         ("inspect", f"official:{NAME}"),
-        ("predict", f"official:{NAME}", "cat.jpg"),
+        ("predict", f"official:{NAME}", __file__),
         ("parity", f"official:{NAME}", "b0.pth"),
     ],
     ids=lambda command: command[0],
@@ -57,6 +57,13 @@ def test_a_failed_download_is_one_screen_and_exit_code_2(run, server, command):
     assert "answered 404" in result.stderr
     assert "HTTPS_PROXY" in result.stderr
     assert len(result.stderr.splitlines()) < 24
+
+
+def test_nothing_is_fetched_for_an_image_that_is_not_there(run, server):
+    result = run("predict", f"official:{NAME}", "cat.jpg")
+    assert result.exit_code == 2
+    assert "cat.jpg cannot be read: No such file or directory." in result.stderr
+    assert server.requests == []
 
 
 def test_a_name_that_is_none(run, server):

@@ -51,6 +51,12 @@ VARIANT_OF: Mapping[str, str] = MappingProxyType(_table())
 """Every name that timm has for a network with an official definition, to the name of that."""
 
 
+def timm_names(variant: str) -> Mapping[bool, str]:
+    """What timm calls a variant: the tf_ model (True) and the other one (False), those that it has."""
+    names = {is_tf: _TF * is_tf + _timm_name(variant) for is_tf in (True, False)}
+    return {is_tf: name for is_tf, name in names.items() if VARIANT_OF.get(name) == variant}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Statement:
     """What a file says of its network."""

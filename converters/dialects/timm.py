@@ -53,6 +53,18 @@ def _configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
     return configured(spec, texts)
 
 
+def _companions(spec: NetworkSpec) -> Mapping[str, str]:
+    from converters.dialects._timm_folder import companions  # noqa: PLC0415 - of its folders only
+
+    return companions(spec, is_tf=True)
+
+
+def _companions_symmetric(spec: NetworkSpec) -> Mapping[str, str]:
+    from converters.dialects._timm_folder import companions  # noqa: PLC0415 - as above
+
+    return companions(spec, is_tf=False)
+
+
 def _says_tf(texts: Mapping[str, str]) -> bool:
     if _PLACES.isdisjoint(texts):
         return False
@@ -115,6 +127,7 @@ TIMM = Dialect(
     axes=TORCH_AXES,
     ignorable=TORCH_IGNORABLE,
     norm_counter="num_batches_tracked",
+    companions=_companions,
     configured=_configured,
     hint=_says_tf,
     objection=_objection,
@@ -131,6 +144,7 @@ TIMM_SYMMETRIC = replace(
     TIMM,
     name="timm-symmetric",
     title="timm (models without tf_)",
+    companions=_companions_symmetric,
     hint=_says_symmetric,
     semantics=(
         Semantics(padding=Padding.SYMMETRIC, epsilon=1e-5, decay=0.9, expects=IMAGENET, maximum_pooling=_MAXIMUM),

@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
+import effnet
 from converters import SourceOptions
-from tests.foreign.comparison import check_back, check_controls, check_every_variant, check_names, check_there
+from tests.foreign.comparison import (
+    check_back,
+    check_controls,
+    check_every_variant,
+    check_names,
+    check_there,
+    too_far,
+)
 from tests.foreign.judge import DTYPES, Judge, Network, judging, narrow
 
 TF = SourceOptions(dialect="timm")
@@ -94,3 +102,17 @@ def test_native_size(name: str, judge: Judge, tmp_path: Path) -> None:
     network = check_there(made, "pth", options)
     check_controls(network, made)
     check_back(judge, made, network, tmp_path / "ours.safetensors", to=str(options.dialect))
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_b0", "efficientnet_es"])
+def test_folders_tell_timm_what_they_hold(name: str, judge: Judge, tmp_path: Path) -> None:
+    """The control: the same weights under the name of timm's other kind, which pads otherwise."""
+    made = judge.make(Network(name=name, classes=5), sizes=[(65, 49)], dtypes=("float64",))
+    dialect = NARROW[name].dialect
+    folder = tmp_path / "folder"
+    effnet.convert(made.files["pth"], folder, options=NARROW[name], to=dialect, to_format="hf-folder")
+    assert not too_far(judge.logits(folder, like=made), made.logits)
+    config = folder / "config.json"
+    other = name.removeprefix("tf_") if name.startswith("tf_") else f"tf_{name}"
+    config.write_text(config.read_text().replace(name, other))
+    assert too_far(judge.logits(folder, like=made), made.logits, factor=1e6)

@@ -31,6 +31,9 @@ class Model(TorchModel):
         return {**super().save(folder), "safetensors": path}
 
     def load(self, path: Path) -> None:
+        if path.is_dir():  # which says what its network is
+            self.module = timm.create_model(f"local-dir:{path}", pretrained=True).eval()
+            return
         load_checkpoint(self.module, str(path), strict=True)
 
 

@@ -80,7 +80,13 @@ def _set_of(machine: PickleMachine) -> None:
 
 
 def _text(width: int) -> Callable[[PickleMachine], None]:
-    return lambda machine: machine.stack.append(machine.take_counted(width).decode())
+    def push(machine: PickleMachine) -> None:
+        start = machine.position + width
+        end = start + int.from_bytes(machine.data[machine.position : start], "little")
+        machine.position = end
+        machine.stack.append(machine.data[start:end].decode())
+
+    return push
 
 
 def _bytes(width: int) -> Callable[[PickleMachine], None]:
@@ -92,7 +98,19 @@ def _unsigned(width: int) -> Callable[[PickleMachine], None]:
 
 
 def _signed(machine: PickleMachine) -> None:
-    machine.stack.append((machine.take_int(4) ^ _SIGN) - _SIGN)
+    start = machine.position
+    end = machine.position = start + 4  # behind the end of the data there is no next instruction
+    machine.stack.append((int.from_bytes(machine.data[start:end], "little") ^ _SIGN) - _SIGN)
+
+
+def _byte(machine: PickleMachine) -> None:
+    machine.stack.append(machine.data[machine.position])
+    machine.position += 1
+
+
+def _get_by_byte(machine: PickleMachine) -> None:
+    machine.stack.append(machine.memo[machine.data[machine.position]])
+    machine.position += 1
 
 
 def _constant(value: object) -> Callable[[PickleMachine], None]:
@@ -105,7 +123,9 @@ def _tuple(count: int) -> Callable[[PickleMachine], None]:
 
 def _put(width: int) -> Callable[[PickleMachine], None]:
     def keep(machine: PickleMachine) -> None:
-        machine.memo[machine.take_int(width)] = machine.stack[-1]
+        start = machine.position
+        end = machine.position = start + width
+        machine.memo[int.from_bytes(machine.data[start:end], "little")] = machine.stack[-1]
 
     return keep
 
@@ -125,7 +145,7 @@ _NAMED: Mapping[bytes, Callable[[PickleMachine], object]] = {
     b"\x88": _constant(True),
     b"\x89": _constant(False),
     b"J": _signed,
-    b"K": _unsigned(1),
+    b"K": _byte,
     b"M": _unsigned(2),
     b"\x8a": lambda machine: machine.stack.append(int.from_bytes(machine.take_counted(1), "little", signed=True)),
     b"G": _float,
@@ -161,7 +181,7 @@ _NAMED: Mapping[bytes, Callable[[PickleMachine], object]] = {
     b"q": _put(1),
     b"r": _put(4),
     b"\x94": PickleMachine.remember_next,
-    b"h": _get(1),
+    b"h": _get_by_byte,
     b"j": _get(4),
 }
 _INSTRUCTIONS = [_NAMED.get(bytes([code])) for code in range(256)]

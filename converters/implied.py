@@ -24,7 +24,6 @@ from converters.whose_names import recognised_names
 from effnet_core import CheckpointMismatch, EffnetError, Role
 from effnet_core.parameters import NORM_ROLES
 
-_WITHOUT = {Role.BIAS: "bias", Role.GAMMA: "scale (gamma)", Role.BETA: "offset (beta)"}
 _OTHERWISE = "If it compares directions instead (ArcFace, cosine similarity), leave it out with --drop-head."
 _IN_OUT = (0, 1)
 """The axes of a dense kernel where a dialect has them as they are."""
@@ -90,7 +89,7 @@ def _of_classifier(path: str, *, is_stated: bool) -> str:
 
 def _of_norm(layer: LayerTensors, role: Role) -> str:
     values = "ones" if role is Role.GAMMA else "zeros"
-    return f"The norm {layer.path} has no {_WITHOUT[role]}: {values} are taken for it, which give the same results."
+    return f"The norm {layer.path} has no {role}: {values} are taken for it, which give the same logits."
 
 
 def understood_with_more(

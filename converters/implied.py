@@ -15,6 +15,7 @@ from converters.checkpoint import Checkpoint, SourceOptions
 from converters.dialects import Dialect
 from converters.ema import EmaUnavailable
 from converters.errors import UnknownArchitecture, some_of
+from converters.file_ending import is_of_training
 from converters.formats.base import Array, Location, Reader, TensorInfo
 from converters.formats.plain_bytes import PlainBytes
 from converters.head_layers import DenseTensors, LayerTensors, NoSmallHead
@@ -158,7 +159,8 @@ def _own_bias(reader: Reader, options: SourceOptions) -> LacksImplied | None:
             size = reader.tensors[name].shape[dialect.axes.get(Role.DENSE, _IN_OUT).index(1)]
             ending = path.rpartition(dialect.separator)[2] + bias + suffix
             found.append(Implied(name=path + bias + suffix, beside=name, size=size, value=0.0, ending=ending))
-    if not found or any(reader.tensors[name].shape == (found[0].size,) for name in names.strangers):
+    others = [reader.tensors[name].shape for name in names.strangers if not is_of_training(name)]
+    if not found or (found[0].size,) in others:
         return None
     return LacksImplied(found, [_of_classifier(path, is_stated=False)])
 

@@ -91,7 +91,7 @@ def test_where_more_is_missing_the_file_is_refused_as_before(
 
 
 def test_it_is_adapted_as_any_other() -> None:
-    arrays = in_dialect("timm", narrow(), zeroed(narrow()))
+    arrays = in_dialect("timm", narrow(), zeroed(narrow())) | {"criterion.weight": np.ones(5, np.float32)}
     del arrays["classifier.bias"]
     found = opened(arrays)
     assert opened(arrays, SourceOptions(num_classes=5)).spec == found.spec

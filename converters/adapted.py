@@ -122,6 +122,8 @@ def _changed(checkpoint: Checkpoint, adaptation: Adaptation) -> Checkpoint:
     drawn = {name for name, one in edited.items() if isinstance(one.edit, Draw)}
     taken = {source.name for source in sources} - drawn
     left = {source.name: "left out on demand" for source in checkpoint.sources if source.name not in taken}
+    for name in checkpoint.reader.implied:
+        left.pop(name, None)
     return Checkpoint(
         reader=EditedReader(checkpoint.reader, edited),
         dialect=checkpoint.dialect,

@@ -135,7 +135,7 @@ class RestoringReader(Reader):
         self._arrays = dict(arrays)
         self.format, self.path = reader.format, reader.path
         self.tensors, self.metadata = reader.tensors, reader.metadata
-        self.skipped, self.notes = reader.skipped, reader.notes
+        self.skipped, self.notes, self.implied = reader.skipped, reader.notes, reader.implied
 
     def read(self, name: str) -> Array:
         """The array, as it was before the shift."""

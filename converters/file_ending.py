@@ -104,8 +104,13 @@ def _behind(reader: Reader, names: SortedNames) -> dict[str, tuple[int, ...]]:
     return {
         name: info.shape
         for name, info in reader.tensors.items()
-        if name in taken and info.dtype.kind not in "iub" and not re.fullmatch(_OF_TRAINING, name, re.IGNORECASE)
+        if name in taken and info.dtype.kind not in "iub" and not is_of_training(name)
     }
+
+
+def is_of_training(name: str) -> bool:
+    """Whether a tensor is of what compares logits with labels, such as the weights of classes."""
+    return re.fullmatch(_OF_TRAINING, name, re.IGNORECASE) is not None
 
 
 def _has_strangers(names: SortedNames, behind: Shapes) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
 
-from converters.dialects.dialect import Dialect
+from converters.dialects.dialect import TORCH_LEAVES, Dialect
 from converters.errors import counted, some_of
 from effnet_core import EffnetError, Role
 from effnet_core.parameters import NORM_ROLES
@@ -24,6 +24,11 @@ _ON_NUMBERS = (
     ". Keras numbers the variables of a layer, and the file does not tell the class of one that is an attribute of a "
     "subclassed keras.Model: build that head of layers in keras.Sequential or a functional model, give it these "
     "weights, and save that"
+)
+
+_ON_VECTORS = (
+    ". Keras numbers the variables of a layer, and three vectors may be those of a BatchNormalization with scale=False "
+    "or with center=False: the configuration of a sequential or functional model tells, which its .keras file holds"
 )
 
 
@@ -48,7 +53,7 @@ class DenseTensors:
 
 @dataclass(frozen=True, kw_only=True)
 class NormTensors:
-    """Batch normalisation of (N, C) in a file."""
+    """Batch normalisation of (N, C) in a file, perhaps without gamma or beta."""
 
     path: str
     channels: int
@@ -87,7 +92,7 @@ def layers_among(shapes: Mapping[str, tuple[int, ...]], dialect: Dialect) -> lis
             layers.append(layer)
     if others:
         belong = "belongs" if len(others) == 1 else "belong"
-        why = _ON_NUMBERS if any(map(_NUMBERED.fullmatch, others)) else ""
+        why = _on_numbers(others, shapes)
         raise NoSmallHead(f"{some_of(others, count=3)} {belong} to no dense layer or norm{why}")
     dense = sum(isinstance(layer, DenseTensors) for layer in layers)
     if dense > _MOST_DENSE or len(layers) - dense > _MOST_NORMS:
@@ -98,13 +103,21 @@ def layers_among(shapes: Mapping[str, tuple[int, ...]], dialect: Dialect) -> lis
     return layers
 
 
+def _on_numbers(others: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """What to do about variables that have numbers instead of names; nothing for others."""
+    numbered = [name for name in others if _NUMBERED.fullmatch(name)]
+    first = [shapes[name] for name in numbered if name.rpartition("/")[0] == numbered[0].rpartition("/")[0]]
+    are_vectors = len(first) == len(NORM_ROLES) - 1 and len({*first}) == 1 and len(first[0]) == 1
+    return _ON_VECTORS if are_vectors else _ON_NUMBERS if numbered else ""
+
+
 def _layer(
     path: str, names: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]], dialect: Dialect
 ) -> LayerTensors | None:
     leaves, ranks = dialect.leaves, {leaf: len(shapes[name]) for leaf, name in names.items()}
-    if ranks == {leaves[role]: 1 for role in NORM_ROLES}:
+    if any(ranks == {leaves[role]: 1 for role in roles} for roles in _norms(dialect)):
         widths = {shapes[name] for name in names.values()}
-        tensors = {role: names[leaves[role]] for role in NORM_ROLES}
+        tensors = {role: names[leaves[role]] for role in NORM_ROLES if leaves[role] in names}
         ((channels,), *others) = widths
         return None if others else NormTensors(path=path, channels=channels, tensors=tensors)
     kernel, bias = leaves[Role.DENSE], leaves[Role.BIAS]
@@ -117,6 +130,14 @@ def _layer(
     roles = {Role.DENSE: kernel, Role.BIAS: bias}
     tensors = {role: names[leaf] for role, leaf in roles.items() if leaf in names}
     return DenseTensors(path=path, inputs=inputs, outputs=outputs, tensors=tensors)
+
+
+def _norms(dialect: Dialect) -> tuple[tuple[Role, ...], ...]:
+    """The sets of tensors that a norm may have. In Keras it does without gamma (scale=False), beta, or both."""
+    if dialect.leaves[Role.GAMMA] == TORCH_LEAVES[Role.GAMMA]:
+        return (NORM_ROLES,)
+    statistics = (Role.MEAN, Role.VARIANCE)
+    return NORM_ROLES, (Role.GAMMA, *statistics), (Role.BETA, *statistics), statistics
 
 
 def in_forward_order(layers: Sequence[LayerTensors], *, features: int, keeps_order: bool) -> list[LayerTensors]:

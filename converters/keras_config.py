@@ -15,6 +15,9 @@ from typing import Any, NamedTuple
 from converters.dialects._keras_hub_config import BY_SETTINGS
 from converters.keras_model import DEEPEST, Entries, Layer, Model, entries_of, model_of, parsed, settings_of
 
+_OF_NORMS = {"scale": "gamma", "center": "beta"}
+"""The settings of batch normalisations that say whether they have a variable, and which that is."""
+
 
 def layers_before(text: str, path: str, *, by_settings: bool = False) -> tuple[Layer, ...] | None:
     """The layers through which the input passes before a layer, in that order.
@@ -78,12 +81,26 @@ def layer_names(text: str) -> dict[str, str]:
     Source: keras/src/saving/saving_lib.py, _save_container_state and to_snake_case. Empty for any other text.
     """
     try:
-        return dict(_numbered(entries_of(parsed(text)), around="", depth=0))
+        return {path: name for path, name, _ in _numbered(entries_of(parsed(text)), around="", depth=0)}
     except (ValueError, RecursionError):
         return {}
 
 
-def _numbered(layers: Entries, *, around: str, depth: int) -> Iterator[tuple[str, str]]:
+def norm_leaves(text: str) -> dict[str, tuple[str, ...]]:
+    """The variables of batch normalisations with one of gamma and beta, by the same paths; empty for any other text."""
+    found: dict[str, tuple[str, ...]] = {}
+    try:
+        for path, _, entry in _numbered(entries_of(parsed(text)), around="", depth=0):
+            settings = settings_of(entry)
+            given = [leaf for setting, leaf in _OF_NORMS.items() if settings.get(setting, True) is True]
+            if entry.get("class_name") == "BatchNormalization" and len(given) == 1:
+                found[path] = (*given, "moving_mean", "moving_variance")
+    except (ValueError, RecursionError):
+        return {}
+    return found
+
+
+def _numbered(layers: Entries, *, around: str, depth: int) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     if depth > DEEPEST:
         return
     counts: Counter[str] = Counter()
@@ -92,7 +109,7 @@ def _numbered(layers: Entries, *, around: str, depth: int) -> Iterator[tuple[str
         number = counts[kind]
         counts[kind] += 1
         path = f"{around}layers/{kind}{f'_{number}' if number else ''}"
-        yield path, name
+        yield path, name, entry
         yield from _numbered(entries_of(entry), around=f"{path}/", depth=depth + 1)
 
 

@@ -103,7 +103,8 @@ def stated_head(
     last = max((place for place, layer in enumerate(steps) if layer.kind == "Dense"), default=0)
     if last == 0:
         raise NoSmallHead("the model's configuration has no dense layer behind the network")
-    reading = _Reading(layers={layer.path: layer for layer in layers}, width=features)
+    flattens = any(layer.kind == "Flatten" for layer in way)
+    reading = _Reading(layers={layer.path: layer for layer in layers}, width=features, flattens=flattens)
     for layer in steps[1:last]:
         reading.take(layer)
     return reading.result(steps[last], tail=steps[last + 1 :])
@@ -116,6 +117,10 @@ class _Reading:
     layers: dict[str, LayerTensors]
     """Those that were not met yet, by path."""
     width: int
+    flattens: bool
+    """Whether a layer on the way makes (N, C) of (N, 1, 1, C)."""
+    keeps_axes: bool = False
+    """Whether the logits are (N, 1, 1, classes), which are the same ones: every layer works on the last axis."""
     pooling: Pooling | None = None
     hidden: list[HiddenLayer] = field(default_factory=list[HiddenLayer])
     taken: list[LayerTensors] = field(default_factory=list[LayerTensors])
@@ -142,9 +147,10 @@ class _Reading:
             raise NoSmallHead(f"the model's configuration has {_named(layer)}, which no definition has")
 
     def _pool(self, layer: Layer) -> None:
-        if layer.kind not in _POOLING or layer.config.get("keepdims"):
+        if layer.kind not in _POOLING:
             raise NoSmallHead(f"the model's configuration has {_named(layer)} in the place of a global pooling")
         self.pooling = _POOLING[layer.kind]
+        self.keeps_axes = bool(layer.config.get("keepdims")) and not self.flattens
 
     def _dense(self, layer: Layer, activation: Activation | None) -> HiddenDense:
         found = self._tensors(layer)
@@ -187,6 +193,8 @@ class _Reading:
         if self.layers:
             raise NoSmallHead(f"the model's configuration has no layer {', '.join(self.layers)} behind the network")
         before = self.hidden[-1] if self.hidden else None
+        if self.keeps_axes:
+            self.noted.append("the logits are (N, classes), without the axes of length 1 that keepdims leaves there")
         noted = [*self.noted, *(f"the logits are what {name} takes" for name in ends)]
         return StatedHead(
             pooling=self.pooling,

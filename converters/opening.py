@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -61,11 +62,12 @@ def _understand_chosen(reader: Reader, options: SourceOptions) -> Checkpoint:
     """The same as `understand`, where the file may keep moving averages as a second set under names of their own."""
     chosen = choose_set(reader, options)
     checkpoint = understand(reader, chosen.options, hidden=chosen.hidden, only_averages=chosen.only_averages)
-    if chosen.uses_averages and not all(source.name in chosen.averages for source in checkpoint.sources):
+    stored = [source.name for source in checkpoint.sources if source.name in reader.tensors]
+    if chosen.uses_averages and not chosen.averages.issuperset(stored):
         # Names tell no longer which weight an average belongs to, and the network stands among the others.
         raise EmaUnavailable(
             f"{reader.path} holds moving averages, such as {min(chosen.averages)}, under other names than the weights, "
-            f"such as {checkpoint.sources[0].name}, so that it is not clear which are meant. Say where the network "
+            f"such as {stored[0]}, so that it is not clear which are meant. Say where the network "
             "stands: --prefix (prefix=...)."
         )
     checkpoint.has_averages |= chosen.has_averages
@@ -87,6 +89,17 @@ def understand(
     to be moving averages, whose variables the file does not hold. Raises what `open_checkpoint` raises once the file
     is open.
     """
+    try:
+        return _understand(whole, options, hidden=hidden, only_averages=only_averages)
+    except EffnetError as error:
+        from converters.implied import understood_with_more  # noqa: PLC0415 - most files lack nothing
+
+        again = partial(_understand, options=options, hidden=hidden, only_averages=only_averages)
+        return understood_with_more(again, error, whole, options, hidden=hidden)
+
+
+def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, str], only_averages: bool) -> Checkpoint:
+    """The same for a file that holds every tensor; raises `LacksImplied` where layers of its head do without some."""
     if whole.format.startswith("keras"):
         from converters.keras_quantised import check_not_quantised  # noqa: PLC0415 - of Keras' files
 

@@ -21,6 +21,7 @@ from converters.head_layers import (
     layers_among,
     rooms,
 )
+from converters.implied import check_whole
 from converters.keras_heads import KerasModel, StatedHead, stated_head
 from effnet_core import (
     Activation,
@@ -77,7 +78,7 @@ def find_small_head(
     forward order. `own` are the tensors of the network's own classifier; `wanted` is what the user says about the
     activation between dense layers (`SourceOptions.head_activation`). Raises `NoSmallHead`, and `UnclearHead` where
     dense layers stand behind the network's own classifier and nobody says what is between; `InvalidOption` where
-    `wanted` says what has no place or is known.
+    `wanted` says what has no place or is known; `LacksImplied` where the file is to be read with more tensors.
     """
     among, features = layers_among(shapes, dialect), published.in_channels
     if model is not None:
@@ -88,9 +89,9 @@ def find_small_head(
                 "layers. Leave it out, or correct the definition (--spec)."
             )
         if stated is not None:
-            return _as_stated(stated)
+            return _as_stated(stated, dialect)
     layers = in_forward_order(among, features=features, keeps_order=keeps_order)
-    last = _classifier_of(layers)
+    last = _classifier_of(layers, dialect, is_stated=False)
     is_torch = dialect.leaves[Role.MEAN] == TORCH_LEAVES[Role.MEAN]
     places = _between_dense(layers, after_norms=is_torch)
     if wanted is None:
@@ -111,8 +112,8 @@ def find_small_head(
     return SmallHead(classifier=classifier, names=_names(classifier, layers), notes=(*guess, _taken(layers), assumed))
 
 
-def _as_stated(stated: StatedHead) -> SmallHead:
-    last = _classifier_of(stated.layers)
+def _as_stated(stated: StatedHead, dialect: Dialect) -> SmallHead:
+    last = _classifier_of(stated.layers, dialect, is_stated=True)
     classifier = Classifier(
         in_channels=last.inputs,
         num_classes=last.outputs,
@@ -128,8 +129,11 @@ def _as_stated(stated: StatedHead) -> SmallHead:
 def fitted_head(
     shapes: Mapping[str, tuple[int, ...]], *, dialect: Dialect, classifier: Classifier, features: int, keeps_order: bool
 ) -> SmallHead:
-    """The same where the definition is known. Raises `NoSmallHead` where the tensors are not those that it has."""
+    """The same where the definition is known. Raises `NoSmallHead` where the tensors are not those that it has,
+    and `LacksImplied` where the file is to be read with more.
+    """
     layers = in_forward_order(layers_among(shapes, dialect), features=features, keeps_order=keeps_order)
+    _classifier_of(layers, dialect, is_stated=True)
     wanted = [(parameter.role, parameter.shape) for parameter in classifier_parameters(classifier)]
     found = [(role, shape) for layer in layers for role, shape in _canonical(layer)]
     if found != wanted:
@@ -137,12 +141,12 @@ def fitted_head(
     return SmallHead(classifier=classifier, names=_names(classifier, layers), notes=(_taken(layers),))
 
 
-def _classifier_of(layers: Sequence[LayerTensors]) -> DenseTensors:
+def _classifier_of(layers: Sequence[LayerTensors], dialect: Dialect, *, is_stated: bool) -> DenseTensors:
+    """The last of the layers. Raises `NoSmallHead` for a norm, `LacksImplied` for tensors that layers do without."""
     last = layers[-1]
     if not isinstance(last, DenseTensors):
         raise NoSmallHead(f"{last.path}, a norm, is the last of them; expected a dense layer that gives the classes")
-    if Role.BIAS not in last.tensors:
-        raise NoSmallHead(f"{last.path}, the last of them, has no bias")
+    check_whole(layers, dialect, is_stated=is_stated)
     return last
 
 
@@ -207,7 +211,8 @@ def _between_dense(layers: Sequence[LayerTensors], *, after_norms: bool) -> list
     """The layers behind which an activation may stand: one between each two dense layers, unless nothing fits there.
 
     A container of PyTorch numbers its layers, those without tensors too: there must be room. Where norms follow, it is
-    usual behind them in PyTorch, and in the dense layer itself in Keras.
+    usual behind them in PyTorch, and in the dense layer itself in Keras unless that has no bias: then it was made for
+    the norm.
     """
     room = rooms(layers)
     dense = [place for place, layer in enumerate(layers) if isinstance(layer, DenseTensors)]
@@ -218,7 +223,8 @@ def _between_dense(layers: Sequence[LayerTensors], *, after_norms: bool) -> list
         if not with_room:
             continue
         known = [place for place in with_room if room[place] is not None]
-        found.append(known[0] if known else with_room[-1 if after_norms else 0])
+        is_behind = after_norms or Role.BIAS not in layers[first].tensors
+        found.append(known[0] if known else with_room[-1 if is_behind else 0])
     return found
 
 

@@ -84,7 +84,11 @@ def inspect(
             has_ema=checkpoint.has_averages
             or (suffix is not None and any(name.endswith(suffix) for name in reader.tensors)),
             uses_ema=checkpoint.uses_ema,
-            tensors=tuple(_tensor(checkpoint, name, canonical.get(name), data=data) for name in reader.tensors),
+            tensors=tuple(
+                _tensor(checkpoint, name, canonical.get(name), data=data)
+                for name in reader.tensors
+                if name not in reader.implied
+            ),
             skipped=dict(reader.skipped),
             left_out=left_out(checkpoint.ignored),
             notes=notes,

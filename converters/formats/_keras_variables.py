@@ -36,12 +36,19 @@ class Variables(NamedTuple):
 
 
 def find_variables(
-    tree: Tree, attributes: Attributes, *, size: int, where: str, configured: Callable[[], Mapping[str, str]]
+    tree: Tree,
+    attributes: Attributes,
+    *,
+    size: int,
+    where: str,
+    configured: Callable[[], Mapping[str, str]],
+    configured_leaves: Callable[[], Mapping[str, Sequence[str]]],
 ) -> Variables:
     """Name every variable of a layer in an HDF5 file of `size` bytes. Raises what `describe` raises.
 
     `configured` gives names by path (`layers/CLASS`, `layers/CLASS/layers/CLASS`); it is asked where the file itself
-    has none of a layer, as Keras 2 writes them.
+    has none of a layer, as Keras 2 writes them. `configured_leaves` gives the variables of layers in the same way,
+    where class and shapes do not tell them.
     """
     skipped: dict[str, str] = {}
     layers: dict[str, dict[int, Stored]] = {}
@@ -70,6 +77,9 @@ def find_variables(
         leaves = _leaves(layer, variables)
         if leaves is None and not _tells_class(layer):
             leaves = _leaves(known.get(layer, ""), variables)
+        if leaves is None and _are_vectors(variables):
+            said = configured_leaves().get(layer, ())
+            leaves = said if len(said) == len(variables) else None
         if leaves is None and class_of(layer.rpartition("/")[2]) in LAYERS:
             notes.append(_unclear(names[layer], list(variables.values())))
         for place, number in enumerate(sorted(variables)):
@@ -107,6 +117,12 @@ def _leaves(layer: str, variables: Mapping[int, Stored]) -> Sequence[str] | None
     if sorted(variables) != list(range(len(variables))):
         return None
     return leaves_of(layer.rpartition("/")[2], [variables[number].shape for number in range(len(variables))])
+
+
+def _are_vectors(variables: Mapping[int, Stored]) -> bool:
+    """Whether these are the first variables of a layer, vectors of one length."""
+    shapes = {variable.shape for variable in variables.values()}
+    return sorted(variables) == list(range(len(variables))) and len(shapes) == 1 and len(next(iter(shapes))) == 1
 
 
 def _own_names(groups: Mapping[str, Header], attributes: Attributes) -> dict[str, str]:

@@ -107,6 +107,8 @@ class Reader(AbstractContextManager["Reader"], ABC):
     """Entries that are no numeric arrays, each with the reason why it cannot be read as one."""
     notes: tuple[str, ...] = ()
     """What was decided while it was opened, a sentence each."""
+    implied: frozenset[str] = frozenset()
+    """Those of `tensors` that the file itself lacks, because its layers do without them."""
     layers: frozenset[str] | None = None
     """The layers of a Keras file that lists those without arrays too, named as arrays are, without the leaf."""
 

@@ -7,7 +7,7 @@ the definition of the network as an entry that Keras ignores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from converters.checkpoint import SPEC_KEY
@@ -18,7 +18,7 @@ from converters.formats._zip import Entry, Method, ScatteredChecksum, ZipArchive
 from converters.formats.base import Array, Location
 from converters.formats.keras_weights import KerasWeightsReader
 from converters.formats.plain_bytes import PlainBytes
-from converters.keras_config import layer_names
+from converters.keras_config import layer_names, norm_leaves
 
 SPEC_ENTRY = "effnet.json"
 WEIGHTS_ENTRY = "model.weights.h5"
@@ -69,6 +69,10 @@ class KerasArchiveReader(KerasWeightsReader):
     def configured_names(self) -> Mapping[str, str]:
         """Names of layers by path, from the configuration of the model."""
         return layer_names(self._texts.get("model_config", ""))
+
+    def configured_leaves(self) -> Mapping[str, Sequence[str]]:
+        """Variables of layers by path, from the configuration of the model."""
+        return norm_leaves(self._texts.get("model_config", ""))
 
     def _read_texts(self) -> dict[str, str]:
         found: dict[str, str] = {}

@@ -33,7 +33,14 @@ class KerasWeightsReader(Hdf5Reader):
         where = str(self.path)
         tree = walk(self.window, where=where)
         attributes = Attributes(self.window, where=where)
-        found = find_variables(tree, attributes, size=self.window.size, where=where, configured=self.configured_names)
+        found = find_variables(
+            tree,
+            attributes,
+            size=self.window.size,
+            where=where,
+            configured=self.configured_names,
+            configured_leaves=self.configured_leaves,
+        )
         if not found.stored:
             raise FormatError(f"{where} is an HDF5 file, but none of Keras: expected `layer_names` or groups `vars`.")
         self.stored, self.skipped, self.notes = found.stored, found.skipped, found.notes
@@ -42,6 +49,10 @@ class KerasWeightsReader(Hdf5Reader):
 
     def configured_names(self) -> Mapping[str, str]:
         """Names of layers by path, from elsewhere than the weights; none here."""
+        return {}
+
+    def configured_leaves(self) -> Mapping[str, Sequence[str]]:
+        """The variables of layers whose class and shapes do not tell them, in the same way."""
         return {}
 
 

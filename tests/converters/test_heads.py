@@ -49,7 +49,8 @@ def whole(dialect):
 @pytest.mark.parametrize(
     "gone",
     [
-        {"classifier.bias"},
+        {"classifier.bias", "head.norm.mean"},
+        {"classifier.kernel"},
         {"head.norm.mean"},
         {"head.conv.kernel", "head.norm.gamma", "head.norm.beta", "head.norm.mean", "head.norm.variance"},
         {"classifier.kernel", "classifier.bias", "head.norm.beta"},

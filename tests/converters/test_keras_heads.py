@@ -69,6 +69,7 @@ CONFIGURED = [
     (DENSE, [POOL, layer("Flatten"), dense(), layer("Dropout", rate=0.5), LAST], "d7 3 classes"),
     (DENSE, [POOL, layer("Dropout", rate=0.5), dense(), LAST], "drop 0.5 d7 3 classes"),
     (DENSE, [POOL, dense(), layer("ReLU", max_value=6.0), LAST, layer("Softmax")], "d7 relu6 3 classes"),
+    (DENSE, [layer("GlobalAveragePooling2D", keepdims=True), layer("Flatten"), dense(), LAST], "d7 3 classes"),
     (BOTH, [POOL, dense("relu"), NORM, LAST], "d7+relu n7 3 classes"),
     (BOTH, [POOL, dense(), NORM, layer("Activation", activation="sigmoid"), LAST], "d7 n7 sigmoid 3 classes"),
 ]
@@ -88,6 +89,13 @@ def test_a_configuration_says_the_rest(rows, layers, expected):
 def test_a_configuration_says_the_pooling_and_the_dropout(kind):
     found = of_keras(DENSE, SWISH, layer(kind), dense(), layer("Dropout", rate=0.5), LAST).spec.classifier
     assert (found.pooling is Pooling.MAX, found.dropout_rate) == ("Max" in kind, 0.5)
+
+
+@pytest.mark.parametrize("flattens", [False, True])
+def test_axes_that_the_logits_keep_are_told(flattens):
+    kept = [layer("GlobalAveragePooling2D", keepdims=True), dense(), LAST, *([layer("Flatten")] if flattens else [])]
+    notes = of_keras(DENSE, SWISH, *kept).notes
+    assert any("without the axes of length 1" in note for note in notes) is not flattens
 
 
 REFUSED = [

@@ -22,6 +22,7 @@ from converters.naming import Entry
 from converters.recognition import Recognised
 from converters.sorted_names import SortedNames, notes_on, sort_names, without_front
 from converters.stored_averages import PartOfReader, choose_set
+from converters.training_keys import note_on_unread, unread_averages
 from converters.whose_names import is_ignorable, recognised_names
 from converters.wish import ADVICE, Wish, wish_of
 from effnet_core import (
@@ -70,7 +71,7 @@ def _understand_chosen(reader: Reader, options: SourceOptions) -> Checkpoint:
         )
     checkpoint.has_averages |= chosen.has_averages
     checkpoint.uses_ema |= chosen.uses_averages
-    checkpoint.notes += chosen.notes
+    checkpoint.notes += chosen.notes if checkpoint.has_averages else note_on_unread(reader.skipped)
     return checkpoint
 
 
@@ -111,7 +112,14 @@ def understand(
     found = find_ending(reader, recognised, sorted_names, options, network)
     spec, entries, names = found.spec, found.entries, found.names
     raw, shadows = names.raw, names.shadows
-    choice = choose_ema(options.ema, [entry.name for entry in entries], raw=raw, shadows=shadows, dialect=dialect.name)
+    choice = choose_ema(
+        options.ema,
+        [entry.name for entry in entries],
+        raw=raw,
+        shadows=shadows,
+        unread=unread_averages(whole.skipped),
+        dialect=dialect.name,
+    )
     chosen, other = (shadows, raw) if choice.uses_ema else (raw, shadows)
     aside = dict.fromkeys(other.values(), left_reason(takes_averages=choice.uses_ema)) | dict(hidden)
     try:

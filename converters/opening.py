@@ -25,6 +25,7 @@ from converters.stored_averages import PartOfReader, choose_set
 from converters.training_keys import note_on_unread, unread_averages
 from converters.whose_names import is_ignorable, recognised_names
 from converters.wish import ADVICE, Wish, wish_of
+from converters.wrapped import without_wrappers
 from effnet_core import (
     CheckpointMismatch,
     EffnetError,
@@ -52,7 +53,7 @@ def open_checkpoint(path: str | Path, options: SourceOptions | None = None) -> C
     options = options or SourceOptions()
     reader = open_reader(Path(path), name=options.format)
     try:
-        return _understand_chosen(reader, options)
+        return _understand_chosen(without_wrappers(reader, prefix=options.prefix), options)
     except BaseException:
         reader.close()
         raise

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from converters.errors import counted
+from converters.errors import counted, some_of
 from effnet_core import EffnetError
 
 
@@ -38,9 +38,17 @@ class EmaChoice(NamedTuple):
 
 
 def choose_ema(
-    policy: Ema, wanted: Collection[str], *, raw: Collection[str], shadows: Mapping[str, str], dialect: str
+    policy: Ema,
+    wanted: Collection[str],
+    *,
+    raw: Collection[str],
+    shadows: Mapping[str, str],
+    unread: Collection[str],
+    dialect: str,
 ) -> EmaChoice:
     """Choose between the variables in `raw` and the moving averages in `shadows` (both by variable name).
+
+    `unread` is what else in the file looks like averages, and is not read.
 
     Raises `EmaUnavailable` when the policy names a set that the file does not hold, and where each weight is in one of
     the two sets and neither set is whole.
@@ -55,7 +63,7 @@ def choose_ema(
             "whole."
         )
     if policy is Ema.ALWAYS and absent:
-        raise EmaUnavailable(_no_shadows(wanted, absent, shadows, dialect))
+        raise EmaUnavailable(_no_shadows(wanted, absent, shadows, unread, dialect))
     if policy is Ema.NEVER and shadows and not any(name in raw for name in wanted):
         raise EmaUnavailable(
             f"The file holds {counted(len(shadows), 'moving average')} and none of the variables themselves. "
@@ -80,7 +88,15 @@ def left_reason(*, takes_averages: bool) -> str:
     return "the moving average; not taken"
 
 
-def _no_shadows(wanted: Collection[str], absent: list[str], shadows: Mapping[str, str], dialect: str) -> str:
+def _no_shadows(
+    wanted: Collection[str], absent: list[str], shadows: Mapping[str, str], unread: Collection[str], dialect: str
+) -> str:
+    if unread and not shadows:
+        return (
+            f"What the file holds under {some_of(map(repr, unread))} looks like moving averages and is not read: "
+            "expected a dict of names to tensors there. Save one with torch.save, or use --ema auto (ema='auto') to "
+            "take the weights that it has."
+        )
     if not shadows:
         return (
             f"The file holds no moving averages (its names are those of {dialect}). "

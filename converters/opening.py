@@ -23,8 +23,10 @@ from converters.naming import Entry
 from converters.recognition import Recognised
 from converters.sorted_names import SortedNames, notes_on, sort_names, without_front
 from converters.stored_averages import PartOfReader, choose_set
+from converters.training_keys import note_on_unread, unread_averages
 from converters.whose_names import is_ignorable, recognised_names
 from converters.wish import ADVICE, Wish, wish_of
+from converters.wrapped import without_wrappers
 from effnet_core import (
     CheckpointMismatch,
     EffnetError,
@@ -52,7 +54,7 @@ def open_checkpoint(path: str | Path, options: SourceOptions | None = None) -> C
     options = options or SourceOptions()
     reader = open_reader(Path(path), name=options.format)
     try:
-        return _understand_chosen(reader, options)
+        return _understand_chosen(without_wrappers(reader, prefix=options.prefix), options)
     except BaseException:
         reader.close()
         raise
@@ -72,7 +74,7 @@ def _understand_chosen(reader: Reader, options: SourceOptions) -> Checkpoint:
         )
     checkpoint.has_averages |= chosen.has_averages
     checkpoint.uses_ema |= chosen.uses_averages
-    checkpoint.notes += chosen.notes
+    checkpoint.notes += chosen.notes if checkpoint.has_averages else note_on_unread(reader.skipped)
     return checkpoint
 
 
@@ -124,7 +126,14 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
     found = find_ending(reader, recognised, sorted_names, options, network)
     spec, entries, names = found.spec, found.entries, found.names
     raw, shadows = names.raw, names.shadows
-    choice = choose_ema(options.ema, [entry.name for entry in entries], raw=raw, shadows=shadows, dialect=dialect.name)
+    choice = choose_ema(
+        options.ema,
+        [entry.name for entry in entries],
+        raw=raw,
+        shadows=shadows,
+        unread=unread_averages(whole.skipped),
+        dialect=dialect.name,
+    )
     chosen, other = (shadows, raw) if choice.uses_ema else (raw, shadows)
     aside = dict.fromkeys(other.values(), left_reason(takes_averages=choice.uses_ema)) | dict(hidden)
     try:

@@ -16,25 +16,13 @@ from converters.ema import Ema, EmaUnavailable, left_reason
 from converters.errors import counted
 from converters.formats.base import Array, Location, Reader
 from converters.formats.plain_bytes import PlainBytes
+from converters.training_keys import AVERAGED, COUNTERS
 
-WORDS = (
-    "state_dict_ema",
-    "model_ema",
-    "ema_state_dict",
-    "ema_model",
-    "ema",
-    "averaged_model",
-    "average_model",
-    "swa_model",
-    "ema_net",
-    "net_ema",
-)
+WORDS = (*AVERAGED, "averaged_model", "average_model", "swa_model", "ema_net", "net_ema")
 """What stands before the names of averages, followed by a full stop."""
 _WRAPPER = "module."
 _COUNTER = "n_averaged"
 _MOST_PLACES = 32
-_COUNTERS = frozenset({_COUNTER, "num_updates", "decay", "initted", "step"})
-"""Scalars that the classes for averages keep beside them."""
 
 
 class Averages(NamedTuple):
@@ -58,7 +46,7 @@ def find_averages(names: Iterable[str]) -> Averages | None:
     word = next((f"{word}." for word in WORDS if f"{word}." in starts), None)
     if word is None:
         return None
-    counters = tuple(name for name in every if name.startswith(word) and name.removeprefix(word) in _COUNTERS)
+    counters = tuple(name for name in every if name.startswith(word) and name.removeprefix(word) in COUNTERS)
     averages = {name.removeprefix(word): name for name in every if name.startswith(word) and name not in counters}
     if not averages:
         return None

@@ -60,7 +60,7 @@ def recognised_names(reader: Reader, options: SourceOptions) -> Recognised:
         found = recognise(find_dialect(options.dialect), reader.tensors, prefix=options.prefix)
         _check_named(reader, found, options)
     else:
-        found = _most_recognised(reader, options.prefix)
+        found = most_recognised(reader, options.prefix)
     few = options.dialect is None and _is_few(reader, found)
     if few or found.num_blocks == 0:
         _check_prefix(reader, options)
@@ -93,7 +93,7 @@ def _check_named(reader: Reader, found: Recognised, options: SourceOptions) -> N
     """Raise `UnknownDialect` where the names are not those of the dialect that the user names, but of another one."""
     if not _leaves_names(found, list(reader.tensors)):
         return
-    other = _most_recognised(reader, options.prefix)
+    other = most_recognised(reader, options.prefix)
     if _is_few(reader, other) or other.num_blocks == 0 or _has_other_blocks(reader, other):
         return
     is_other = found.count < _NEARLY_ALL * other.count and not _leaves_names(other, list(reader.tensors))
@@ -122,7 +122,7 @@ def _check_prefix(reader: Reader, options: SourceOptions) -> None:
     """Raise `UnknownDialect` where the networks of a file stand elsewhere than behind the prefix that the user says."""
     if options.prefix is None:
         return
-    anywhere = _most_recognised(reader, None)
+    anywhere = most_recognised(reader, None)
     if _is_few(reader, anywhere) or anywhere.num_blocks == 0:
         return
     places = starts_of_networks(anywhere.dialect, reader.tensors)
@@ -163,7 +163,7 @@ def _is_few(reader: Reader, found: Recognised) -> bool:
     return found.count < min(_STRAY, len(reader.tensors))
 
 
-def _most_recognised(reader: Reader, prefix: str | None) -> Recognised:
+def most_recognised(reader: Reader, prefix: str | None) -> Recognised:
     """The dialect that knows most names, of which there may be none."""
     names = list(reader.tensors)
     # A few names from all over the file tell most dialects apart.

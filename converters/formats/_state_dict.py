@@ -10,22 +10,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar, cast
 
-from converters.errors import UnsupportedFile, counted
+from converters.errors import UnsupportedFile, counted, some_of
 from converters.formats._pickle_values import Namespace, Opaque
+from converters.training_keys import AVERAGED, COUNTERS, HOLDERS, NESTED, UNREAD_AVERAGES
 from converters.training_state import OPTIMISER, is_optimiser
 
 T = TypeVar("T")
 
-NESTED = ("state_dict", "model", "model_state_dict", "net", "network", "weights", "params")
-"""Keys under which training programs keep the state dict; where several hold tensors, the first of this order is taken.
-Without any of them, the checkpoint itself is the state dict."""
-AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
-"""Keys under which they keep its moving averages beside it. Of the first that holds tensors these are given too, with
-the key and a full stop before their names."""
 _LONGEST_TEXT = 200
 _OPTIONS = ("args", "hyper_parameters")
 _MOST_OPTIONS, _DEEPEST_OPTIONS = 300, 2
 _MOST_NUMBERS = 32
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,19 +43,15 @@ def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
         )
     checkpoint = cast("dict[object, object]", root)
     nested = [key for key in NESTED if _has_tensors(checkpoint.get(key), kind)]
-    averaged = [key for key in AVERAGED if _has_tensors(checkpoint.get(key), kind)]
-    taken = [*nested[:1], *averaged[:1]]
+    averaged = {key: averages for key in AVERAGED if (averages := _averages(checkpoint.get(key), kind))}
+    taken = [*nested[:1], *list(averaged)[:1]]
     if not taken and not _has_tensors(checkpoint, kind):
-        keys = ", ".join(str(key)[:40] for key in list(checkpoint)[:12])
-        raise UnsupportedFile(
-            f"{path} has no tensors at its top nor under {', '.join((*NESTED, *AVERAGED))}; it holds: "
-            f"{keys or 'nothing'}. Save `model.state_dict()` alone with torch.save."
-        )
+        raise UnsupportedFile(_no_tensors(checkpoint, kind, path))
     rest = {key: value for key, value in checkpoint.items() if key not in taken}
     if nested:
         skipped = {
             str(key): f"another state dict; {taken[0]!r} was taken"
-            if key in nested + averaged
+            if key in nested or key in averaged
             else _reason(key, value, kind)
             for key, value in rest.items()
         }
@@ -68,9 +60,45 @@ def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
     else:
         found = _split(rest, kind, label="")
     found = replace(found, texts=_texts(checkpoint))
-    for key in averaged[:1]:
-        found = _joined(found, _split(cast("dict[object, object]", checkpoint[key]), kind, label=f"{key}."), f"{key}.")
+    for key, averages in list(averaged.items())[:1]:
+        found = _joined(found, _split(averages, kind, label=f"{key}."), f"{key}.")
     return found
+
+
+def _averages(value: object, kind: type[T]) -> dict[object, object]:
+    """The names and tensors of averages, beside what a class for averages keeps with them; empty where there are none.
+
+    Those that it has one level deeper are given as if they stood beside its counters.
+    """
+    if not isinstance(value, dict):
+        return {}
+    held = cast("dict[object, object]", value)
+    if any(isinstance(item, kind) and key not in COUNTERS for key, item in held.items()):
+        return held
+    for key in HOLDERS:
+        if _has_tensors(inner := held.get(key), kind):
+            return {name: item for name, item in held.items() if name != key} | cast("dict[object, object]", inner)
+    return {}
+
+
+def _no_tensors(checkpoint: dict[object, object], kind: type[T], path: Path) -> str:
+    """Why a checkpoint without state dict is refused, and what to do."""
+    dicts = {str(key)[:40]: value for key, value in checkpoint.items() if _has_tensors(value, kind)}
+    if dicts:
+        counts = [
+            f"{key!r} ({counted(_tensors_below(value, kind), 'tensor')})"
+            for key, value in islice(dicts.items(), _MOST_NAMED)
+        ]
+        return (
+            f"{path} has no tensors at its top nor under a key that is known to hold a network, but under "
+            f"{some_of(counts)}. Save the one that is meant alone: torch.save(checkpoint[{next(iter(dicts))!r}], ...), "
+            "where checkpoint is what torch.load gives."
+        )
+    keys = ", ".join(str(key)[:40] for key in list(checkpoint)[:12])
+    return (
+        f"{path} has no tensors at its top nor under {', '.join((*NESTED, *AVERAGED))}; it holds: {keys or 'nothing'}. "
+        "Save `model.state_dict()` alone with torch.save."
+    )
 
 
 def _texts(checkpoint: dict[object, object]) -> dict[str, str]:
@@ -152,7 +180,19 @@ def _reason(key: object, value: object, kind: type[T]) -> str:
     count = _tensors_below(value, kind)
     if count and isinstance(key, str) and is_optimiser(key):
         return f"{OPTIMISER}, {counted(count, 'tensor')}"
-    return f"no tensor: {_describe(value)}" + (f", {counted(count, 'tensor')} in all" if count else "")
+    if key in AVERAGED and (count or isinstance(value, Opaque | Namespace)):
+        return f"{UNREAD_AVERAGES}: {_describe(value)}" + (f", {_without_names(value, kind)}" if count else "")
+    if count:
+        return f"not read: {_describe(value)}, {counted(count, 'tensor')} in all"
+    return f"no tensor: {_describe(value)}"
+
+
+def _without_names(averages: object, kind: type[T]) -> str:
+    """How many tensors averages hold, and whether lists hold them, in which no name tells whose average each is."""
+    found = f"{counted(_tensors_below(averages, kind), 'tensor')} in all"
+    held = cast("dict[object, object]", averages) if isinstance(averages, dict) else {"": averages}
+    lists = any(not isinstance(value, dict | kind) and _tensors_below(value, kind) for value in held.values())
+    return f"{found}, in lists that do not name them" if lists else found
 
 
 def _tensors_below(value: object, kind: type[T]) -> int:

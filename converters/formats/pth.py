@@ -29,7 +29,7 @@ _HEAD = 512
 
 
 class PthReader(Reader):
-    """An open PyTorch file: the state dict in it, at the top or nested as in `_state_dict.NESTED`.
+    """An open PyTorch file: the state dict in it, at the top or nested as in `converters.training_keys.NESTED`.
 
     Beside a file named `pytorch_model.bin`, `config.json` is read into `metadata`.
     Nothing in the file is executed. Older files need PyTorch and are held in memory.

@@ -90,8 +90,7 @@ def _summary(found: "Inspection") -> None:
     say(f"parameters    {found.network.parameters:,}")
     say(f"tensors       {_amount(found.tensors)}, of the network {_amount(used)}")
     say(f"types         {_types(found.tensors)}")
-    averages = "none" if not found.has_ema else "present, taken" if found.uses_ema else "present, not taken"
-    say(f"averages      {averages}")
+    say(f"averages      {_averages(found)}")
     say(f"NaN or Inf    {_not_finite(found.tensors)}")
     if found.digest is not None:
         say(f"digest        {found.digest.value}")
@@ -99,6 +98,14 @@ def _summary(found: "Inspection") -> None:
         say(f"left out      {kind}")
     for note in found.notes:
         say(f"note          {note}")
+
+
+def _averages(found: "Inspection") -> str:
+    if not found.has_ema:
+        from converters.training_keys import unread_averages
+
+        return "present, not read" if unread_averages(found.skipped) else "none"
+    return "present, taken" if found.uses_ema else "present, not taken"
 
 
 def _amount(tensors: "tuple[TensorReport, ...] | list[TensorReport]") -> str:

@@ -19,9 +19,9 @@ import torch
 
 from converters import DIALECTS, Ema, SourceOptions, open_checkpoint
 from converters.formats import open_reader
-from converters.formats._state_dict import AVERAGED, NESTED
 from converters.formats.base import Array
 from converters.naming import table
+from converters.training_keys import AVERAGED, NESTED
 from effnet_core import EffnetError, resolve, without_head
 from tests.converters.formats import containers
 from tests.converters.memory import equal

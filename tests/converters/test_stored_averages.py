@@ -56,6 +56,8 @@ PAIRS: dict[str, Dict] = {
     "timm, data parallel": {"state_dict": behind("module.", RAW), "state_dict_ema": EMA},
     "torchvision": {"model": RAW, "optimizer": optimiser(), "model_ema": averaged(OTHER), "epoch": 3},
     "at the top": RAW | {"ema": EMA},
+    "in a class for averages": {"model": RAW, "ema": {"decay": 0.9, "num_updates": 3, "shadow": EMA}},
+    "a shadow": {"model": RAW, "shadow": EMA},
 }
 FLAT: dict[str, Dict] = {
     "a module with an average": behind("model.", RAW) | behind("model_ema.", EMA),
@@ -228,6 +230,42 @@ def test_the_digest_is_that_of_the_set_that_was_taken(tmp_path: Path) -> None:
         with open_checkpoint(tmp_path / f"{name}.pth", SourceOptions(spec=SPEC, ema=ema)) as checkpoint:
             digests.append(digest(checkpoint).value)
     assert digests[0] == digests[1] != digests[2]
+
+
+def parameters(ema: Ema, path: Path) -> tuple[bool, bool]:
+    """Whether the weights are read, and whether as averages."""
+    state, uses_ema, note = taken(path, ema)
+    assert "without a moving average" in note
+    return equal(state, STATE), uses_ema
+
+
+@pytest.mark.parametrize("place", ["flat", "shadow", "nested"])
+def test_averages_without_moving_statistics_are_treated_alike_wherever_they_are(place: str, tmp_path: Path) -> None:
+    averages = dict(module(OTHER).named_parameters())
+    held = {"flat": {"ema": averages}, "shadow": {"shadow": averages}, "nested": {"ema": {"shadow": averages}}}[place]
+    torch.save({"model": RAW, **held}, tmp_path / "x.pth")
+    assert parameters(Ema.AUTO, tmp_path / "x.pth") == (True, False)
+    with pytest.raises(EmaUnavailable, match="a moving average of each"):
+        parameters(Ema.ALWAYS, tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("key", ["ema", "shadow_params"])
+def test_averages_that_are_not_read_are_named(key: str, tmp_path: Path) -> None:
+    """As torch_ema keeps them: a list, in which no name tells whose average each is."""
+    averages = list(module(OTHER).parameters())
+    held = {"decay": 0.9, "num_updates": 3, "shadow_params": averages} if key == "ema" else averages
+    torch.save({"model": RAW, key: held}, tmp_path / "x.pth")
+    report = inspect(tmp_path / "x.pth", options=SourceOptions(spec=SPEC))
+    assert report.skipped[key].startswith("what looks like moving averages and is not read: ")
+    assert "in lists that do not name them" in report.skipped[key]
+    state, uses_ema, note = taken(tmp_path / "x.pth", Ema.AUTO)
+    assert (equal(state, STATE), uses_ema) == (True, False)
+    assert f"What is under '{key}' looks like moving averages" in note
+    with pytest.raises(EmaUnavailable, match=f"'{key}' looks like moving averages and is not read"):
+        taken(tmp_path / "x.pth", Ema.ALWAYS)
+    torch.save({"model": RAW, "epoch": [1.0]}, tmp_path / "x.pth")  # the control: a file without averages
+    with pytest.raises(EmaUnavailable, match="holds no moving averages"):
+        taken(tmp_path / "x.pth", Ema.ALWAYS)
 
 
 # Names alone

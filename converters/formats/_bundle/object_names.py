@@ -2,8 +2,8 @@
 
 Keras' own models are lists of layers to TensorFlow: `layer_with_weights-7/kernel` (tf_keras), `_operations/7/_kernel`
 (Keras 3), `variables/7` (SavedModels). There the names come from the object graph, which has those of the layers:
-`block1a_bn/gamma`. A model of a user's own class has keys that name its attributes (`_blocks/3/_expand_conv/kernel`);
-where all keys of a checkpoint are such, they stay.
+`block1a_bn/gamma`; where several layers share one, from the path to the layer. A model of a user's own class has keys
+that name its attributes (`_blocks/3/_expand_conv/kernel`); where all keys of a checkpoint are such, they stay.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from converters.errors import counted
 from converters.formats._bundle.index import VALUE_SUFFIX, BundleIndex
+from converters.formats._bundle.layer_paths import is_numbered, names_by_layer
 from converters.formats._bundle.object_graph import ObjectGraph
 
 _LISTED = (
@@ -75,13 +76,18 @@ def _unescaped(key: str) -> str:
 def with_names(index: BundleIndex, graph: ObjectGraph) -> NamedIndex:
     """Give variables their names, and put aside what belongs to training only, with the reason.
 
-    A variable keeps its key where the graph has no name for it or has it for another variable too.
+    A variable is called by the path to its layer where the graph's name is that of several layers. It keeps its key
+    where the graph has no name for it, or has it for another variable of the layer too.
     """
     aside = _set_aside(index, graph)
     kept = [key for key in index.tensors if key not in aside]
-    names = _unique_names(kept, graph.names, taken=[*index.tensors, *index.skipped])
+    inside = _names_inside_models(kept, graph.names)
+    by_layer = names_by_layer(inside)
+    names = _unique_names(inside | by_layer, taken=[*index.tensors, *index.skipped])
     unnamed = [key for key in kept if names[key] == key]
     notes = [f"The object graph names the variables of {counted(len(kept) - len(unnamed), 'tensor')}."]
+    if by_layer:
+        notes.append(_note_on_shared(by_layer, graph))
     if unnamed:
         notes.append(
             f"It has no name of its own for {counted(len(unnamed), 'tensor')}, such as {unnamed[0]}: the key stays."
@@ -123,16 +129,32 @@ def _fingerprint(index: BundleIndex, graph: ObjectGraph, key: str) -> object:
     return name, entry.dtype, entry.shape, entry.masked_crc32c
 
 
-def _unique_names(keys: list[str], names: Mapping[str, str], *, taken: Iterable[str]) -> dict[str, str]:
-    """Key to name. Where names repeat, every name gets before it the path of the model that holds the layer.
+def _names_inside_models(keys: list[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Key to name. Where names repeat, every name gets before it the path of the model that holds the layer."""
+    found = {key: _usable(names.get(key, "")) or key for key in keys}
+    if max(Counter(found.values()).values(), default=0) > 1:
+        return {key: name if name == key else _inside_its_model(key, name) for key, name in found.items()}
+    return found
+
+
+def _unique_names(names: Mapping[str, str], *, taken: Iterable[str]) -> dict[str, str]:
+    """Key to name, or to the key itself where names repeat.
 
     No name is one of those `taken`, the keys of the file: each stays free for what has it.
     """
-    found = {key: _usable(names.get(key, "")) or key for key in keys}
-    if max(Counter(found.values()).values(), default=0) > 1:
-        found = {key: name if name == key else _inside_its_model(key, name) for key, name in found.items()}
-    counts = Counter([*found.values(), *taken])
-    return {key: name if name == key or counts[name] == 1 else key for key, name in found.items()}
+    counts = Counter([*names.values(), *taken])
+    return {key: name if name == key or counts[name] == 1 else key for key, name in names.items()}
+
+
+def _note_on_shared(by_layer: Mapping[str, str], graph: ObjectGraph) -> str:
+    key, name = next(iter(by_layer.items()))
+    listed = any(map(is_numbered, by_layer.values()))
+    number = " The number is the place of a layer's first variable in the list of all." if listed else ""
+    return (
+        f"It names {counted(len(by_layer), 'tensor')} by the model alone, such as {graph.names[key]}: they go by the "
+        f"path to their layer, such as {name}.{number} Where widths do not tell in which order these layers stand, "
+        "that of the file is taken, in which the model's program made them: a guess."
+    )
 
 
 def _inside_its_model(key: str, name: str) -> str:

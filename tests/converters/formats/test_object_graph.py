@@ -14,6 +14,7 @@ from converters import open_checkpoint
 from converters.errors import FormatError, OutputError, UnreadableFile, UnsupportedFile
 from converters.formats import open_reader, writer_class
 from converters.formats._bundle.index import GRAPH_KEY, VALUE_SUFFIX
+from converters.formats._bundle.layer_paths import names_by_layer
 from converters.formats.base import Reader
 from converters.formats.detect import detect_format
 from converters.formats.tensor_bundle import TensorBundleReader
@@ -85,15 +86,44 @@ def test_keys_that_name_layers_are_read_as_they_are() -> None:
         assert "_blocks/3/_expand_conv/kernel" + VALUE_SUFFIX in reader.tensors
 
 
-def test_names_that_repeat_get_their_model_s_path_or_stay_keys(tmp_path: Path) -> None:
+def test_names_that_repeat_get_the_path_of_their_model_or_layer_or_stay_keys(tmp_path: Path) -> None:
     inside = [f"layer_with_weights-{model}/layer_with_weights-0/kernel{VALUE_SUFFIX}" for model in (0, 1)]
     keys = dict(zip((*inside, *KEYS[:2]), ("conv/kernel", "conv/kernel", "dense/kernel", "dense/kernel"), strict=True))
     assert named(tmp_path, keys) == [
         *("layer_with_weights-0/conv/kernel", "layer_with_weights-1/conv/kernel"),
-        *KEYS[:2],
+        *("layer_with_weights-0/kernel", "layer_with_weights-1/kernel"),
     ]
     keys[KEYS[1]] = "dense/bias"
     assert named(tmp_path, keys)[2:] == ["dense/kernel", "dense/bias"]
+    one_layer = [f"layer_with_weights-0/{leaf}{VALUE_SUFFIX}" for leaf in ("kernel", "other")]
+    keys = dict.fromkeys(one_layer, "dense/kernel") | dict(zip(KEYS[1:3], ("bn/gamma", "bn/beta"), strict=True))
+    assert named(tmp_path, keys)[:2] == one_layer
+
+
+@pytest.mark.parametrize(
+    ("keys", "leaves", "expected"),
+    [
+        # Two layers of one model, named by the model alone, under the paths of attributes or in a list of variables.
+        (
+            ["hid/_kernel", "hid/bias", "out/_kernel"],
+            ["kernel", "bias", "kernel"],
+            ["hid/kernel", "hid/bias", "out/kernel"],
+        ),
+        (["norm/gamma", "out/_kernel"], ["gamma", "kernel"], ["norm/gamma", "out/kernel"]),
+        (
+            ["variables/2", "variables/3", "variables/4"],
+            ["kernel", "kernel", "bias"],
+            ["variables/2/kernel", "variables/3/kernel", "variables/3/bias"],
+        ),
+        # One layer, and what no order parts into layers.
+        (["layer_with_weights-0/_kernel", "out/bias"], ["kernel", "bias"], ["m/kernel", "m/bias"]),
+        (["variables/2", "variables/3", "variables/5"], ["kernel", "gamma", "beta"], ["m/kernel", "m/gamma", "m/beta"]),
+        (["variables/2", "variables/3", "variables/5"], ["gamma", "kernel", "bias"], ["m/gamma", "m/kernel", "m/bias"]),
+    ],
+)
+def test_layers_that_share_a_name_are_told_apart(keys: list[str], leaves: list[str], expected: list[str]) -> None:
+    names = {f"{key}{VALUE_SUFFIX}": f"m/{leaf}" for key, leaf in zip(keys, leaves, strict=True)}
+    assert list((names | names_by_layer(names)).values()) == expected
 
 
 def named(folder: Path, names: dict[str, str]) -> list[str]:

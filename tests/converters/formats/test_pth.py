@@ -150,6 +150,10 @@ TAKEN, OTHER = torch.arange(3.0), torch.zeros(2)
             {"shape", "dtype", "names"},
         ),
         ({1: TAKEN, "w": TAKEN}, {"1"}),
+        ({"net_state": {"w": TAKEN}, "epoch": 3}, {"epoch"}),
+        ({"best_state_dict": {"w": TAKEN}}, set()),
+        ({"best_state_dict": {"w": OTHER}, "model": {"w": TAKEN}}, {"best_state_dict"}),
+        ({"model": {"w": TAKEN}, "teacher": {"w": OTHER}}, {"teacher"}),
     ],
 )
 def test_where_the_state_dict_is(checkpoint: object, skipped: set[str], tmp_path: Path) -> None:
@@ -171,6 +175,12 @@ def test_where_the_state_dict_is(checkpoint: object, skipped: set[str], tmp_path
         ({"w": TAKEN, "ema": {"w": OTHER}, "epoch": 3}, ["w", "ema.w"], ["epoch"]),
         ({"net": {"w": TAKEN}, "ema": {"w": OTHER}, "model_ema": {"w": OTHER}}, ["w", "model_ema.w"], ["ema"]),
         ({"net": {"w": TAKEN}, "ema": {"decay": 0.9, "shadow": [OTHER]}}, ["w"], ["ema"]),
+        ({"net": {"w": TAKEN}, "ema": {"shadow": {"w": OTHER}, "decay": 0.9}}, ["w", "ema.w"], ["ema.decay"]),
+        ({"net": {"w": TAKEN}, "model_ema": {"state_dict": {"w": OTHER}}}, ["w", "model_ema.w"], []),
+        ({"net": {"w": TAKEN}, "shadow": {"w": OTHER}}, ["w", "shadow.w"], []),
+        # One level deeper, no more; and one of counters alone is none of averages.
+        ({"net": {"w": TAKEN}, "ema": {"shadow": {"module": {"w": OTHER}}}}, ["w"], ["ema"]),
+        ({"net": {"w": TAKEN}, "ema": {"decay": OTHER}}, ["w"], ["ema"]),
     ],
 )
 @pytest.mark.parametrize("new", [True, False])
@@ -180,7 +190,7 @@ def test_averages_beside_the_state_dict(
     torch.save(checkpoint, tmp_path / "x", _use_new_zipfile_serialization=new)
     with PthReader(tmp_path / "x") as reader:
         assert (list(reader.tensors), list(reader.skipped)) == (names, skipped)
-        assert all(reader.read(name).shape == ((2,) if "ema" in name else (3,)) for name in names)
+        assert all(reader.read(name).shape == ((3,) if name == "w" else (2,)) for name in names)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +201,10 @@ def test_averages_beside_the_state_dict(
         ({"a": 1}, "no tensors"),
         ({}, "nothing"),
         ({"a": {"b": TAKEN}}, "no tensors"),
+        (
+            {"student": {"w": TAKEN}, "teacher": {"w": TAKEN}, "epoch": 3},
+            r"'student' \(1 tensor\), 'teacher' \(1 tensor\)\.",
+        ),
     ],
 )
 def test_no_state_dict(value: object, message: str, tmp_path: Path) -> None:

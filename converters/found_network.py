@@ -75,16 +75,17 @@ def _prepared(
     stated: Stated | None,
 ) -> tuple[NetworkSpec, tuple[str, ...]]:
     """The network with what its dialect does and what the file says about its input."""
-    dialect = recognised.dialect
+    dialect, wrapped = recognised.dialect, tuple[str, ...]()
     said = configured(understood(found, dialect), dialect, reader.metadata)
     if KERAS_CONFIG_KEY in reader.metadata:
         from converters.keras_body import with_layers  # noqa: PLC0415 - of whole Keras models
 
         said = with_layers(said, recognised, shapes, reader.metadata[KERAS_CONFIG_KEY])
         _refuse_model(reader, options, said.refusal)
+        wrapped = _wrapped(reader.metadata[KERAS_CONFIG_KEY], recognised.prefix + dialect.layers["stem.conv"])
     reason = None if said.refusal is None else f"{said.refusal} {said.way_out}".rstrip()
     _refuse(reader, options, reason)
-    notes = said.notes if stated is None or not stated.front else (*said.notes, stated.front)
+    notes = (*said.notes, *wrapped) if stated is None or not stated.front else (*said.notes, *wrapped, stated.front)
     if said.refusal is not None:
         notes += (
             f"Passed over, as --from says whose names these are: {said.refusal} If it is true, all logits differ.",
@@ -102,6 +103,20 @@ def _prepared(
         prepared, more = _not_in_tensors(said, dialect, reader, stem=stem)
         notes += more
     return replace(said.spec, preprocessing=prepared), notes
+
+
+def _wrapped(text: str, stem: str) -> tuple[str, ...]:
+    """That the network of a Keras model stands inside a layer that applies it, if it does."""
+    from converters.keras_config import wrapper_around  # noqa: PLC0415 - of whole Keras models
+    from converters.keras_end import named  # noqa: PLC0415 - as above
+
+    wrapper = wrapper_around(text, stem)
+    if wrapper is None:
+        return ()
+    return (
+        f"By the model's configuration the network stands inside {named(wrapper)}, which is not followed: what the "
+        "model does before and behind the network is not read.",
+    )
 
 
 def _not_in_tensors(

@@ -28,6 +28,10 @@ _INSIDE = (
     "The network in the file does so itself; one that does not, such as this project's, has to be given images "
     "normalised so."
 )
+_AROUND = (
+    "The model in the file does so itself; a network alone, such as this project's, has to be given images normalised "
+    "so."
+)
 
 
 def found_network(
@@ -94,7 +98,7 @@ def _prepared(
         prepared = found.preprocessing
     elif stated is not None and stated.pixels is not None:
         prepared = normalised_by(found.preprocessing, stated.pixels)
-        notes += (f"{stated.note} {_INSIDE}",)
+        notes += (f"{stated.note} {_AROUND if stated.is_around else _INSIDE}",)
     elif stated is not None:
         prepared = found.preprocessing
         notes += (stated.note, _assumed(found))
@@ -151,7 +155,7 @@ def _as_its_model(
     said: Configured, dialect: Dialect, own: Semantics, pixels: PixelRange, reader: Reader, *, stem: str
 ) -> tuple[Preprocessing, tuple[str, ...]]:
     """The preprocessing of a dialect whose models normalise, as far as the file tells that this one does."""
-    from converters.keras_listed import listed, normalises_itself, others_of_images  # noqa: PLC0415 - of few files
+    from converters.keras_listed import listed, normalises_itself  # noqa: PLC0415 - of few files
 
     does, rule = normalises_itself(reader, own, stem=stem), said.spec.preprocessing
     formula, layers = pixel_formula(pixels), listed(own.normalising_layers)
@@ -167,11 +171,9 @@ def _as_its_model(
             "such as this project's, has to be given images normalised so. Set it otherwise with --recipe."
         )
         return rule, (note,)
-    others = others_of_images(reader)
-    around = f" Of the model around it, it lists {listed(others)}, without numbers." if others else ""
     note = (
         "The network does not normalise images itself (include_preprocessing=False): beside its first convolution the "
-        f"file lists no {layers}.{around}"
+        f"file lists no {layers}."
     )
     return rule, (note, _assumed(said.spec))
 

@@ -204,6 +204,7 @@ class PartOfReader(Reader):
         self._reader = reader
         self.format, self.path, self.metadata = reader.format, reader.path, reader.metadata
         self.skipped, self.notes, self.layers = reader.skipped, reader.notes, reader.layers
+        self.layer_classes = reader.layer_classes
         self.tensors = {name: info for name, info in reader.tensors.items() if name not in hidden}
 
     def read(self, name: str) -> Array:

@@ -109,6 +109,8 @@ class Reader(AbstractContextManager["Reader"], ABC):
     """What was decided while it was opened, a sentence each."""
     layers: frozenset[str] | None = None
     """The layers of a Keras file that lists those without arrays too, named as arrays are, without the leaf."""
+    layer_classes: Mapping[str, str] = MappingProxyType({})
+    """The class of each, in Keras' snake case, as far as the file tells it."""
 
     @abstractmethod
     def read(self, name: str) -> Array:

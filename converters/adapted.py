@@ -149,8 +149,7 @@ class EditedReader(Reader):
     """A file of which some tensors are edited as they are read, and to which drawn ones are added."""
 
     def __init__(self, reader: Reader, edited: Mapping[str, Edited]) -> None:
-        self.format, self.path = reader.format, reader.path
-        self.metadata, self.skipped, self.notes = reader.metadata, reader.skipped, reader.notes
+        self.describe_as(reader)
         self.tensors = {**reader.tensors, **{name: change.info for name, change in edited.items()}}
         self._reader = reader
         self._edited = edited

@@ -133,9 +133,7 @@ class RestoringReader(Reader):
     def __init__(self, reader: Reader, arrays: Mapping[str, Array]) -> None:
         self._reader = reader
         self._arrays = dict(arrays)
-        self.format, self.path = reader.format, reader.path
-        self.tensors, self.metadata = reader.tensors, reader.metadata
-        self.skipped, self.notes, self.implied = reader.skipped, reader.notes, reader.implied
+        self.describe_as(reader)
 
     def read(self, name: str) -> Array:
         """The array, as it was before the shift."""

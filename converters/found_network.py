@@ -28,6 +28,10 @@ _INSIDE = (
     "The network in the file does so itself; one that does not, such as this project's, has to be given images "
     "normalised so."
 )
+_AROUND = (
+    "The model in the file does so itself; a network alone, such as this project's, has to be given images normalised "
+    "so."
+)
 
 
 def found_network(
@@ -75,16 +79,17 @@ def _prepared(
     stated: Stated | None,
 ) -> tuple[NetworkSpec, tuple[str, ...]]:
     """The network with what its dialect does and what the file says about its input."""
-    dialect = recognised.dialect
+    dialect, wrapped = recognised.dialect, tuple[str, ...]()
     said = configured(understood(found, dialect), dialect, reader.metadata)
     if KERAS_CONFIG_KEY in reader.metadata:
         from converters.keras_body import with_layers  # noqa: PLC0415 - of whole Keras models
 
         said = with_layers(said, recognised, shapes, reader.metadata[KERAS_CONFIG_KEY])
         _refuse_model(reader, options, said.refusal)
+        wrapped = _wrapped(reader.metadata[KERAS_CONFIG_KEY], recognised.prefix + dialect.layers["stem.conv"])
     reason = None if said.refusal is None else f"{said.refusal} {said.way_out}".rstrip()
     _refuse(reader, options, reason)
-    notes = said.notes if stated is None or not stated.front else (*said.notes, stated.front)
+    notes = (*said.notes, *wrapped) if stated is None or not stated.front else (*said.notes, *wrapped, stated.front)
     if said.refusal is not None:
         notes += (
             f"Passed over, as --from says whose names these are: {said.refusal} If it is true, all logits differ.",
@@ -93,7 +98,7 @@ def _prepared(
         prepared = found.preprocessing
     elif stated is not None and stated.pixels is not None:
         prepared = normalised_by(found.preprocessing, stated.pixels)
-        notes += (f"{stated.note} {_INSIDE}",)
+        notes += (f"{stated.note} {_AROUND if stated.is_around else _INSIDE}",)
     elif stated is not None:
         prepared = found.preprocessing
         notes += (stated.note, _assumed(found))
@@ -102,6 +107,20 @@ def _prepared(
         prepared, more = _not_in_tensors(said, dialect, reader, stem=stem)
         notes += more
     return replace(said.spec, preprocessing=prepared), notes
+
+
+def _wrapped(text: str, stem: str) -> tuple[str, ...]:
+    """That the network of a Keras model stands inside a layer that applies it, if it does."""
+    from converters.keras_config import wrapper_around  # noqa: PLC0415 - of whole Keras models
+    from converters.keras_end import named  # noqa: PLC0415 - as above
+
+    wrapper = wrapper_around(text, stem)
+    if wrapper is None:
+        return ()
+    return (
+        f"By the model's configuration the network stands inside {named(wrapper)}, which is not followed: what the "
+        "model does before and behind the network is not read.",
+    )
 
 
 def _not_in_tensors(
@@ -136,7 +155,7 @@ def _as_its_model(
     said: Configured, dialect: Dialect, own: Semantics, pixels: PixelRange, reader: Reader, *, stem: str
 ) -> tuple[Preprocessing, tuple[str, ...]]:
     """The preprocessing of a dialect whose models normalise, as far as the file tells that this one does."""
-    from converters.keras_listed import listed, normalises_itself, others_of_images  # noqa: PLC0415 - of few files
+    from converters.keras_listed import listed, normalises_itself  # noqa: PLC0415 - of few files
 
     does, rule = normalises_itself(reader, own, stem=stem), said.spec.preprocessing
     formula, layers = pixel_formula(pixels), listed(own.normalising_layers)
@@ -152,11 +171,9 @@ def _as_its_model(
             "such as this project's, has to be given images normalised so. Set it otherwise with --recipe."
         )
         return rule, (note,)
-    others = others_of_images(reader)
-    around = f" Of the model around it, it lists {listed(others)}, without numbers." if others else ""
     note = (
         "The network does not normalise images itself (include_preprocessing=False): beside its first convolution the "
-        f"file lists no {layers}.{around}"
+        f"file lists no {layers}."
     )
     return rule, (note, _assumed(said.spec))
 

@@ -171,8 +171,7 @@ class CompletedReader(Reader):
     def __init__(self, reader: Reader, lacking: LacksImplied) -> None:
         self._reader = reader
         self._values = {one.name: one.value for one in lacking.tensors}
-        self.format, self.path, self.metadata = reader.format, reader.path, reader.metadata
-        self.skipped, self.notes, self.layers = reader.skipped, reader.notes, reader.layers
+        self.describe_as(reader)
         self.tensors = _with(reader.tensors, lacking.tensors)
         self.implied = frozenset(self._values)
 

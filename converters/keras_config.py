@@ -71,6 +71,29 @@ def layers_beside(text: str, path: str) -> tuple[tuple[Layer, frozenset[str]], .
         return None
 
 
+def wrapper_around(text: str, path: str) -> Layer | None:
+    """The layer, such as TimeDistributed, that holds a layer or the model around it as its only one; `path` as above.
+
+    None where there is none, and for any other text.
+    """
+    if '"layer"' not in text:  # of few models; to parse a text takes a while
+        return None
+    try:
+        return next(_wrappers(parsed(text), path.rpartition("/")[2], around="", depth=0), None)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _wrappers(entry: object, name: str, *, around: str, depth: int) -> Iterator[Layer]:
+    if depth > DEEPEST:
+        return
+    for own, layer in entries_of(entry).items():
+        inner = settings_of(layer).get("layer")
+        if inner is not None and any(_places(model_of(inner), name, around="", depth=depth)):
+            yield Layer(kind=str(layer.get("class_name")), path=f"{around}{own}", config=settings_of(layer))
+        yield from _wrappers(layer, name, around=f"{around}{own}/", depth=depth + 1)
+
+
 class UnclearModel(ValueError):
     """A configuration from which the way to or from a layer cannot be told."""
 

@@ -13,6 +13,7 @@ The decision, for V1 and V2, in this order:
 2. Stored deviations of ImageNet in the place of the variances: numbers that come from the published files alone, whose
    networks divide once more. Keras itself leaves that out when such a file is loaded by path.
 3. Other stored tensors: as they are. Fresh ones (mean 0, variance 1) leave pixel / 255.
+4. Without a configuration, layers outside the network are what `converters.keras_front` makes of them.
 
 The caller says otherwise with a recipe.
 
@@ -69,6 +70,10 @@ class Stated:
     note: str
     front: str = ""
     """Which layers of the model stand in front of the network and are left out."""
+    is_around: bool = False
+    """Whether a layer outside the network does it."""
+    divides_twice: bool = False
+    """Whether tensors alone say that the network has a second layer that divides."""
 
 
 def stated_normalisation(
@@ -81,14 +86,13 @@ def stated_normalisation(
     """
     text = reader.metadata.get(KERAS_CONFIG_KEY)
     way = None if text is None else layers_before(text, stem)
-    channels = _input_channels(reader, stem)
+    channels = input_channels(reader, stem)
     if way is not None:
-        left, followed = _split(reader, way, channels)
+        left, followed, stated = _split(reader, way, channels)
         front = "" if left is None else _front(way[: len(way) - len(followed)], left, channels)
         front = " ".join(filter(None, (front, _shaping(followed))))
-        stated = _by_layers(reader, followed, channels)
         # Where nothing that normalises stands behind what is left out, that may have been the network's own.
-        if stated is not None and (left is None or stated.pixels is not None or tensors is None):
+        if left is None or stated.pixels is not None or tensors is None:
             more = f" {_ANY_SIZE}" if tensors is not None and _takes_any_size(way) else ""
             return replace(stated, note=stated.note + more, front=front)
     if tensors is None or tensors.mean not in names or tensors.variance not in names:
@@ -116,15 +120,20 @@ def layers_in_front(reader: Reader, *, stem: str) -> tuple[str, ...]:
     return tuple(layer.path for layer in way or ())
 
 
-def _split(reader: Reader, way: Sequence[Layer], channels: int) -> tuple[Layer | None, tuple[Layer, ...]]:
-    """The last layer of which the arithmetic is not known here, and those behind it."""
-    for place in range(len(way), 0, -1):
-        layer = way[place - 1]
-        if layer.kind == "InputLayer":
-            continue
-        if not layer.is_followed or step_of(reader, layer, channels) is None:
-            return layer, tuple(way[place:])
-    return None, tuple(way)
+def _split(reader: Reader, way: Sequence[Layer], channels: int) -> tuple[Layer | None, tuple[Layer, ...], Stated]:
+    """The last layer that has to be left out, those behind it, and what these do.
+
+    The arithmetic of that layer is not known here, or is none that a definition has, such as a negative factor.
+    """
+    unknown = [
+        place
+        for place, layer in enumerate(way, start=1)
+        if layer.kind != "InputLayer" and (not layer.is_followed or step_of(reader, layer, channels) is None)
+    ]
+    start = max(unknown, default=0)
+    while (stated := _by_layers(reader, way[start:], channels)) is None:  # of no layers it is known
+        start += 1
+    return way[start - 1] if start else None, tuple(way[start:]), stated
 
 
 def _front(dropped: Sequence[Layer], last: Layer, channels: int) -> str:
@@ -149,7 +158,7 @@ def _shaping(way: Sequence[Layer]) -> str:
     )
 
 
-def _input_channels(reader: Reader, stem: str) -> int:
+def input_channels(reader: Reader, stem: str) -> int:
     """What the first convolution takes; a file without it is refused later."""
     kernel = reader.tensors.get(f"{stem}/kernel")
     return kernel.shape[2] if kernel is not None and len(kernel.shape) == 4 else _RGB
@@ -214,7 +223,7 @@ def _by_tensors(mean: Sequence[float], variance: Sequence[float]) -> Stated:
         )
     else:
         note = f"Images are normalised as tensors of the file say: {formula}. {_RECIPE}"
-    return Stated(pixels=pixels, note=note)
+    return Stated(pixels=pixels, note=note, divides_twice=published)
 
 
 def _close(found: Sequence[float], expected: Sequence[float]) -> bool:

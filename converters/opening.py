@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -117,7 +117,6 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
         check_not_reparametrised(reader, recognised, unknown)
     sorted_names = apart_from(inserted, sorted_names, accepted=options.accept_different_logits)
     stated = _stated_normalisation(reader, recognised, sorted_names, options)
-    is_unclear = bool(sorted_names.normalising_layers) and stated is None and not _is_said(reader, options)
     only_averages |= bool(sorted_names.shadows) and not sorted_names.raw
 
     def network(shapes: Shapes, options: SourceOptions) -> tuple[NetworkSpec, tuple[str, ...]]:
@@ -168,7 +167,7 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
         notes=(
             *reader.notes,
             *found.notes,
-            *([_note_on_several(names.normalising_layers)] if is_unclear else ()),
+            *(() if _is_said(reader, options) else _notes_in_front(names, reader, recognised, spec, stated)),
             *notes_on(names, recognised, no_head=found.no_head),
             *accepted_notes(names),
             *(note for note in (choice.note, restored.note) if note),
@@ -186,9 +185,15 @@ def _changed(reader: Reader, spec: NetworkSpec, inserted: Inserted) -> Checkpoin
 
 
 def _behind_front(reader: Reader, recognised: Recognised, names: SortedNames) -> SortedNames:
-    """The names, where the configuration of a Keras model says which layers stand in front of the network."""
-    if KERAS_CONFIG_KEY not in reader.metadata or not names.strangers:
+    """The names, apart from layers in front: by the configuration of a Keras model, or else those that normalise."""
+    if not names.strangers:
         return names
+    if KERAS_CONFIG_KEY not in reader.metadata:
+        if not any(name.endswith("/variance") for name in names.strangers):
+            return names
+        from converters.keras_front import apart_from_normalising  # noqa: PLC0415 - as below
+
+        return apart_from_normalising(names, reader, recognised.dialect, stem=_stem(recognised))
     from converters.keras_normalisation import layers_in_front  # noqa: PLC0415 - as below
 
     return without_front(names, layers_in_front(reader, stem=_stem(recognised)))
@@ -207,9 +212,13 @@ def _stated_normalisation(
     Raises `FormatError` for half of the tensors, unless something else says it.
     """
     is_defined = options.spec is not None or is_stored(reader, options)
+    if not names.normalisation and not is_defined and names.normalising_around:
+        from converters.keras_front import stated_around  # noqa: PLC0415 - of few files
+
+        return stated_around(names, reader, recognised.dialect, stem=_stem(recognised))
     if not names.normalisation and (is_defined or KERAS_CONFIG_KEY not in reader.metadata):
         return None
-    from converters.keras_normalisation import check_whole, stated_normalisation  # noqa: PLC0415 - of few files
+    from converters.keras_normalisation import check_whole, stated_normalisation  # noqa: PLC0415 - as above
 
     tensors = recognised.dialect.normalisation
     stated = stated_normalisation(reader, stem=_stem(recognised), tensors=tensors, names=names.normalisation)
@@ -223,12 +232,15 @@ def _is_said(reader: Reader, options: SourceOptions) -> bool:
     return options.recipe is not None or options.spec is not None or SPEC_KEY in reader.metadata
 
 
-def _note_on_several(layers: Sequence[str]) -> str:
-    return (
-        f"Several layers normalise the input ({', '.join(layers)}), and nothing tells which of them is the network's "
-        "own: their numbers are not used. Give the whole model (.keras, or .h5 as model.save writes it), which tells, "
-        "or say how images are normalised with --recipe."
-    )
+def _notes_in_front(
+    names: SortedNames, reader: Reader, recognised: Recognised, spec: NetworkSpec, stated: Stated | None
+) -> tuple[str, ...]:
+    """What layers of a Keras model outside its network may do with images, as far as weights tell."""
+    if reader.layers is None and not names.normalising_layers and not names.normalising_around:
+        return ()
+    from converters.keras_front import notes_in_front  # noqa: PLC0415 - as above
+
+    return notes_in_front(names, reader, recognised.dialect, spec, stated, stem=_stem(recognised))
 
 
 def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], options: SourceOptions) -> str:

@@ -16,7 +16,7 @@ from converters.whose_names import is_ignorable
 STRANGER = "no part of the network"
 _FRONT = "stands in front of the network"
 _SAID = "normalises the input: the definition of the network says it"
-_ONE_OF_SEVERAL = "of one of several layers that normalise the input"
+ONE_OF_SEVERAL = "of one of several layers that normalise the input"
 _UNKNOWN_HEAD = "of a head behind the network of which it is not known what it computes"
 
 _NORMALISING = re.compile(r"_*(?:(?:pixel|image|img|data|norm|imagenet)_)?(?:means?|stds?|mu|sigma)_*")
@@ -40,6 +40,8 @@ class SortedNames(NamedTuple):
     """Names of which the dialect knows nothing."""
     ignored: dict[str, str]
     """All that are no variables of the network or their averages, each with the reason."""
+    normalising_around: tuple[str, ...] = ()
+    """Layers that normalise and stand outside a network that has none of its own."""
 
 
 def sort_names(reader: Reader, recognised: Recognised) -> SortedNames:
@@ -78,7 +80,7 @@ def sort_names(reader: Reader, recognised: Recognised) -> SortedNames:
             found[variable] = name
     all_normalise = [name for found in normalisation.values() for name in found]
     layers = {name.rpartition(dialect.separator)[0]: None for name in all_normalise}
-    ignored |= dict.fromkeys(all_normalise, _SAID if len(layers) == 1 else _ONE_OF_SEVERAL)
+    ignored |= dict.fromkeys(all_normalise, _SAID if len(layers) == 1 else ONE_OF_SEVERAL)
     return SortedNames(
         raw=raw,
         shadows=shadows,

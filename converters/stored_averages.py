@@ -190,9 +190,7 @@ class PartOfReader(Reader):
 
     def __init__(self, reader: Reader, *, hidden: Collection[str]) -> None:
         self._reader = reader
-        self.format, self.path, self.metadata = reader.format, reader.path, reader.metadata
-        self.skipped, self.notes, self.layers = reader.skipped, reader.notes, reader.layers
-        self.implied = reader.implied
+        self.describe_as(reader)
         self.tensors = {name: info for name, info in reader.tensors.items() if name not in hidden}
 
     def read(self, name: str) -> Array:

@@ -39,8 +39,7 @@ class _Unwrapped(Reader):
     def __init__(self, reader: Reader, names: dict[str, str]) -> None:
         """`names` are those that it gives, with those in the file."""
         self._reader, self._names = reader, names
-        self.format, self.path, self.metadata = reader.format, reader.path, reader.metadata
-        self.skipped, self.layers = reader.skipped, reader.layers
+        self.describe_as(reader)
         self.tensors = {name: reader.tensors[held]._replace(name=name) for name, held in names.items()}
         changed = [held for name, held in names.items() if name != held]
         self.notes = (

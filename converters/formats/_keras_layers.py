@@ -19,7 +19,10 @@ LAYERS: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = MappingProxyType
             (("gamma", 1), ("beta", 1), ("moving_mean", 1), ("moving_variance", 1)),
             (("moving_mean", 1), ("moving_variance", 1)),
         ),
-        "normalization": ((("mean", 1), ("variance", 1), ("count", 0)),),
+        "normalization": (
+            (("mean", 1), ("variance", 1), ("count", 0)),
+            (("mean", 0), ("variance", 0), ("count", 0)),  # one number for all channels
+        ),
         "layer_normalization": ((("gamma", 1), ("beta", 1)),),
         # Of effnet_tf, for conditional convolutions: experts x elements of a kernel.
         "cond_pointwise_conv2d": ((("kernel", 2),), (("kernel", 2), ("bias", 1))),

@@ -33,6 +33,8 @@ class Variables(NamedTuple):
     notes: tuple[str, ...]
     layers: frozenset[str]
     """The names of all layers that have a group, those without variables too."""
+    classes: Mapping[str, str]
+    """The class of each layer, in snake case, where its path has it."""
 
 
 def find_variables(
@@ -86,7 +88,10 @@ def find_variables(
             leaf = f"{VARIABLES}/{number}" if leaves is None else leaves[place]
             stored[f"{names[layer]}/{leaf}".lstrip("/")] = variables[number]
     listed = _layer_names(owners, known)
-    return Variables(stored=stored, skipped=skipped, notes=tuple(notes), layers=frozenset(listed.values()))
+    classes = {name: class_of(path.rpartition("/")[2]) for path, name in listed.items() if _tells_class(path)}
+    return Variables(
+        stored=stored, skipped=skipped, notes=tuple(notes), layers=frozenset(listed.values()), classes=classes
+    )
 
 
 def _last_place(layer: tuple[str, Mapping[int, Stored]]) -> tuple[int, str]:

@@ -111,6 +111,14 @@ class Reader(AbstractContextManager["Reader"], ABC):
     """Those of `tensors` that the file itself lacks, because its layers do without them."""
     layers: frozenset[str] | None = None
     """The layers of a Keras file that lists those without arrays too, named as arrays are, without the leaf."""
+    layer_classes: Mapping[str, str] = MappingProxyType({})
+    """The class of each, in Keras' snake case, as far as the file tells it."""
+
+    def describe_as(self, other: Reader) -> None:
+        """Say of the file what another reader of it says."""
+        self.format, self.path, self.tensors = other.format, other.path, other.tensors
+        self.metadata, self.skipped, self.notes = other.metadata, other.skipped, other.notes
+        self.implied, self.layers, self.layer_classes = other.implied, other.layers, other.layer_classes
 
     @abstractmethod
     def read(self, name: str) -> Array:

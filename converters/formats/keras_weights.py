@@ -44,7 +44,7 @@ class KerasWeightsReader(Hdf5Reader):
         if not found.stored:
             raise FormatError(f"{where} is an HDF5 file, but none of Keras: expected `layer_names` or groups `vars`.")
         self.stored, self.skipped, self.notes = found.stored, found.skipped, found.notes
-        self.layers = found.layers
+        self.layers, self.layer_classes = found.layers, found.classes
         self.metadata = attributes.texts(tree.groups[""])
 
     def configured_names(self) -> Mapping[str, str]:

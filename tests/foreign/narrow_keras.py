@@ -38,7 +38,7 @@ def make_lively(model: Any) -> None:
         if layer.startswith("normalization") or "seed" in leaf:
             continue
         if leaf == "kernel":
-            fan_in = np.prod(shape[:2] if layer.endswith("dwconv") else shape[:-1])
+            fan_in = np.prod(shape[:2] if layer.endswith(("dwconv", "dwconv2")) else shape[:-1])
             variable.assign(random.normal(0, np.sqrt(2 / fan_in), shape))
         elif leaf == "moving_variance":
             variable.assign(random.uniform(0.4, 1.2, shape))

@@ -1,0 +1,158 @@
+"""Keras models that change images in front of an EfficientNet of keras.applications, in the files that Keras writes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed")
+tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+keras = pytest.importorskip("keras", reason="Keras is not installed")
+
+from converters import SourceOptions, open_checkpoint
+from effnet_core import NetworkSpec
+from tests.foreign.narrow_keras import BOUND, PIXELS, SIZE, backbone, distance, make_lively
+
+pytestmark = pytest.mark.filterwarnings(
+    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
+    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
+)
+layers = keras.layers
+CONFIGURED = (".keras", ".h5")
+NOT_USED, LISTED, SEVERAL = "they are not used", "which may change images", "Several layers normalise"
+
+
+def v2(*, inside: bool = False) -> Any:
+    from keras.src.applications.efficientnet_v2 import EfficientNetV2  # noqa: PLC0415 - needs Keras
+
+    return EfficientNetV2(
+        *(0.13, 0.1, SIZE),
+        name="efficientnetv2-s",
+        weights=None,
+        include_top=False,
+        input_shape=(SIZE, SIZE, 3),
+        include_preprocessing=inside,
+    )
+
+
+def adapted(axis: int | None = -1) -> Any:
+    layer = layers.Normalization(axis=axis)
+    layer.adapt(PIXELS)
+    return layer
+
+
+def saved(path: Path, body: Any, *front: Any) -> np.ndarray:
+    """The logits of a model, whose files are written."""
+    head = [layers.GlobalAveragePooling2D(), layers.Dense(5)]
+    model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), *front, body, *head])
+    make_lively(model)
+    for suffix in CONFIGURED:
+        model.save(path / f"m{suffix}")
+    model.save_weights(path / "m.weights.h5")
+    tf.train.Checkpoint(model).write(str(path / "m"))
+    return model(PIXELS).numpy()
+
+
+def understood(path: Path, options: SourceOptions | None = None) -> tuple[NetworkSpec, str]:
+    """The network, whose head has to be there, and the notes."""
+    with open_checkpoint(path, options) as checkpoint:
+        assert checkpoint.spec.classifier is not None
+        assert checkpoint.spec.classifier.num_classes == 5
+        assert "no part of the network" not in checkpoint.ignored.values()
+        return checkpoint.spec, " ".join(checkpoint.notes)
+
+
+@pytest.mark.parametrize("axis", [-1, None])
+def test_numbers_of_the_only_layer_that_normalises_are_used(axis: int | None, tmp_path: Path) -> None:
+    logits = saved(tmp_path, v2(), adapted(axis))
+    for suffix in (*CONFIGURED, ".weights.h5"):
+        assert distance(tmp_path / f"m{suffix}", logits, "torch") < BOUND
+    spec, notes = understood(tmp_path / "m.weights.h5")
+    assert "a layer of the model around the network" in notes
+    assert "The model in the file does so itself" in notes
+    # A checkpoint does not list the layers without numbers; this is the control too.
+    assert NOT_USED in understood(tmp_path / "m.index")[1]
+    assert distance(tmp_path / "m.index", logits, "torch") > 100 * BOUND
+    assert distance(tmp_path / "m.index", logits, "torch", SourceOptions(spec=spec)) < BOUND
+    assert NOT_USED not in understood(tmp_path / "m.index", SourceOptions(spec=spec))[1]
+
+
+def test_they_are_not_where_other_layers_are_listed(tmp_path: Path) -> None:
+    for name, front, inside, expected in [
+        ("own", [adapted()], True, (NOT_USED,)),
+        ("more", [layers.Rescaling(2.0, name="twice"), adapted()], False, (NOT_USED, "The file lists twice, which")),
+        ("lambda", [layers.Lambda(lambda x: x), adapted()], False, (NOT_USED, LISTED)),
+    ]:
+        (tmp_path / name).mkdir()
+        saved(tmp_path / name, v2(inside=inside), *front)
+        _, notes = understood(tmp_path / name / "m.weights.h5")
+        for one in expected:
+            assert one in notes, name
+        assert NOT_USED not in understood(tmp_path / name / "m.keras")[1]
+
+
+def test_a_layer_in_front_of_a_network_that_normalises_itself(tmp_path: Path) -> None:
+    logits = saved(tmp_path, backbone(), adapted())
+    for suffix in CONFIGURED:
+        assert distance(tmp_path / f"m{suffix}", logits, "torch") < BOUND
+        assert SEVERAL not in understood(tmp_path / f"m{suffix}")[1]
+    for name in ("m.weights.h5", "m.index"):
+        spec, notes = understood(tmp_path / name)
+        assert SEVERAL in notes
+        assert spec.preprocessing.recipe != "stored-normalisation"
+        assert SEVERAL not in understood(tmp_path / name, SourceOptions(recipe="advprop"))[1]
+
+
+@pytest.mark.parametrize("name", [None, "to_unit"])
+@pytest.mark.parametrize("body", [backbone, v2])
+def test_layers_that_are_listed_without_numbers_are_named(body: Any, name: str | None, tmp_path: Path) -> None:
+    front = layers.Rescaling(1 / 127.5, offset=-1, **({} if name is None else {"name": name}))
+    logits = saved(tmp_path, body(), front)
+    assert distance(tmp_path / "m.keras", logits, "torch") < BOUND
+    assert f"The file lists {front.name}, {LISTED}, without numbers." in understood(tmp_path / "m.weights.h5")[1]
+    assert LISTED not in understood(tmp_path / "m.keras")[1]
+    assert LISTED not in understood(tmp_path / "m.weights.h5", SourceOptions(recipe="advprop"))[1]
+    saved(tmp_path, body())  # the control: nothing in front
+    assert LISTED not in understood(tmp_path / "m.weights.h5")[1]
+
+
+@pytest.mark.parametrize("body", [backbone, v2])
+def test_a_negative_factor_in_front_is_left_out(body: Any, tmp_path: Path) -> None:
+    front = layers.Rescaling(-1.0, offset=255.0)
+    logits = saved(tmp_path, body(), front)
+    expected = f"In front of the network the model has Rescaling {front.name}, which is left out"
+    behind = keras.models.load_model(tmp_path / "m.keras", compile=False)(255 - PIXELS).numpy()
+    for suffix in CONFIGURED:
+        spec, notes = understood(tmp_path / f"m{suffix}")
+        assert expected in notes
+        assert "could not be followed" not in notes
+        if body is v2:  # which is given pixels
+            pixels = replace(spec.preprocessing, mean=(0.0,) * 3, scale=(1.0,) * 3)
+            options = SourceOptions(spec=replace(spec, preprocessing=pixels))
+        else:
+            options = None
+        assert distance(tmp_path / f"m{suffix}", behind, "torch", options) < BOUND
+        assert distance(tmp_path / f"m{suffix}", logits, "torch", options) > 100 * BOUND
+
+
+def test_two_negative_factors_are_followed(tmp_path: Path) -> None:
+    logits = saved(tmp_path, backbone(), *(layers.Rescaling(-1.0, offset=255.0) for _ in range(2)))
+    assert distance(tmp_path / "m.keras", logits, "torch") < BOUND
+    assert "In front of the network" not in understood(tmp_path / "m.keras")[1]
+
+
+@pytest.mark.parametrize("body", [backbone, v2])
+@pytest.mark.parametrize("suffix", CONFIGURED)
+def test_a_layer_that_holds_the_network_is_named(body: Any, suffix: str, tmp_path: Path) -> None:
+    frames = keras.Input((2, SIZE, SIZE, 3))
+    features = layers.TimeDistributed(body(), name="each_frame")(frames)
+    model = keras.Model(frames, layers.Dense(5)(layers.GlobalAveragePooling3D()(features)))
+    model.save(tmp_path / f"m{suffix}")
+    told = "the network stands inside TimeDistributed each_frame, which is not followed"
+    assert told in understood(tmp_path / f"m{suffix}")[1]
+    saved(tmp_path, body())
+    assert "stands inside" not in understood(tmp_path / f"m{suffix}")[1]

@@ -8,18 +8,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from converters.arrays import inverse
 from converters.checkpoint import KERAS_CONFIG_KEY, SPEC_KEY, Checkpoint, Source, SourceOptions
 from converters.ema import EmaUnavailable, choose_ema, left_reason
 from converters.epsilon import restore
-from converters.errors import UnknownArchitecture, UnreadableFile, UnsupportedFile
+from converters.errors import UnknownArchitecture, UnreadableFile
 from converters.file_ending import Shapes, find_ending
 from converters.file_network import is_stored, network_of
+from converters.fit import check_fit
 from converters.formats import open_reader
 from converters.formats.base import Reader
 from converters.inserted import ADVICE as INSERTED_ADVICE
 from converters.inserted import Inserted, accepted_notes, apart_from, find_inserted
-from converters.naming import Entry
 from converters.recognition import Recognised
 from converters.sorted_names import SortedNames, notes_on, sort_names, without_front
 from converters.stored_averages import PartOfReader, choose_set
@@ -31,7 +30,6 @@ from effnet_core import (
     CheckpointMismatch,
     EffnetError,
     NetworkSpec,
-    check_state,
     described,
 )
 
@@ -136,7 +134,7 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
     chosen, other = (shadows, raw) if choice.uses_ema else (raw, shadows)
     aside = dict.fromkeys(other.values(), left_reason(takes_averages=choice.uses_ema)) | dict(hidden)
     try:
-        _check(reader, spec, entries, chosen, advice=_OF_AVERAGES + ADVICE if only_averages else ADVICE)
+        check_fit(reader, spec, entries, chosen, advice=_OF_AVERAGES + ADVICE if only_averages else ADVICE)
     except CheckpointMismatch as mismatch:
         from converters.look_alike import look_alike  # noqa: PLC0415 - most files fit
 
@@ -149,7 +147,7 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
             raise _changed(reader, spec, inserted) from None
         shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
         advice = _on_its_end(reader) + _advice(recognised, shapes, options)
-        _check(reader, spec, entries, chosen, advice=_OF_AVERAGES + advice if only_averages else advice)
+        check_fit(reader, spec, entries, chosen, advice=_OF_AVERAGES + advice if only_averages else advice)
     changing = inserted.changing(has_classifier=spec.classifier is not None)
     if changing and not options.accept_different_logits:
         raise _changed(reader, spec, inserted)
@@ -275,50 +273,3 @@ def _on_its_end(reader: Reader) -> str:
 
 def _begins(name: str, template: str) -> bool:
     return name.startswith(template.partition("{")[0])
-
-
-def _check(
-    reader: Reader, spec: NetworkSpec, entries: tuple[Entry, ...], chosen: Mapping[str, str], *, advice: str
-) -> None:
-    """Raise unless the chosen tensors are those of the network, in their shapes, and floating-point numbers."""
-    if not _fits(reader, entries, chosen):
-        _refuse(reader, spec, entries, chosen, advice=advice)
-    for name in chosen.values():
-        dtype = reader.tensors[name].dtype
-        if dtype.kind != "f" and dtype.name != "bfloat16":
-            raise UnsupportedFile(
-                f"{reader.path}: {name} holds {dtype.name} numbers; expected floating-point weights. "
-                "Quantised checkpoints are not read; convert the floating-point one."
-            )
-
-
-def _fits(reader: Reader, entries: tuple[Entry, ...], chosen: Mapping[str, str]) -> bool:
-    """Whether the chosen tensors are those of the network, in their shapes."""
-    expected = {entry.name: entry.shape for entry in entries}
-    found = {variable: reader.tensors[name].shape for variable, name in chosen.items()}
-    return found == expected and len(found) == len(entries)
-
-
-def _refuse(
-    reader: Reader, spec: NetworkSpec, entries: tuple[Entry, ...], chosen: Mapping[str, str], *, advice: str
-) -> None:
-    """Raise `CheckpointMismatch` with every difference between the chosen tensors and the network."""
-    by_name = {entry.name: entry for entry in entries}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for variable, name in chosen.items():
-        shape = reader.tensors[name].shape
-        entry = by_name.get(variable)
-        if entry is None:
-            shapes[name] = shape
-        elif len(shape) == len(entry.axes):
-            shapes[entry.parameter.name] = tuple(shape[axis] for axis in inverse(entry.axes))
-        else:  # the kernels of experts are flat in every dialect; any other rank is wrong
-            shapes[entry.parameter.name] = shape
-    check_state(
-        [entry.parameter for entry in entries],
-        shapes,
-        foreign={entry.parameter.name: entry.name for entry in entries},
-        subject=str(reader.path),
-        network=described(spec),
-        advice=advice,
-    )

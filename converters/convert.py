@@ -129,9 +129,12 @@ def convert_checkpoint(
     )
     tensors = [step.target for step in plan.steps]
     _check_not_source(checkpoint, path)
-    metadata = _metadata(checkpoint, dialect, plan)
+    metadata, notes = _metadata(checkpoint, dialect, plan), (*checkpoint.notes, *plan.notes)
     if layout.holds_companions and dialect.companions is not None:
-        metadata |= dialect.companions(plan.spec)
+        companions = dialect.companions(plan.spec)
+        metadata |= companions
+        if not companions:
+            notes += (f"No config.json was written: {dialect.title} has no name for this network.",)
     with writer_class(name)(path, tensors, metadata, overwrite=options.overwrite, sync=options.sync) as writer:
         places = _carry_all(checkpoint.reader, writer, plan.steps, options, progress)
         with writer.finish() as result:
@@ -145,7 +148,7 @@ def convert_checkpoint(
         spec=checkpoint.spec,
         tensors=len(tensors),
         nbytes=sum(info.nbytes for info in tensors),
-        notes=(*checkpoint.notes, *plan.notes),
+        notes=notes,
         left_out=left_out(checkpoint.ignored),
     )
 

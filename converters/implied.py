@@ -41,7 +41,6 @@ class Implied(NamedTuple):
     """A tensor of the same layer, which the file has."""
     size: int
     value: float
-
     ending: str
     """The layer's own name and the leaf, without what stands before them and differs between sets of weights."""
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import floor
 from typing import Any
 
-from converters.dialects._timm_names import timm_names
+from converters.dialects._timm_names import name_of
 from effnet_core import (
     CentreCrop,
     NetworkSpec,
@@ -39,7 +39,7 @@ def companions(spec: NetworkSpec, *, is_tf: bool) -> Mapping[str, str]:
 
     `is_tf` chooses among its two kinds of models.
     """
-    name = timm_names(spec.name).get(is_tf)
+    name = name_of(spec.name, is_tf=is_tf)
     if name is None or spec.head is None or not _is_usual(spec):
         return {}
     return {"config.json": json.dumps(_document(spec, name), indent=2) + "\n"}

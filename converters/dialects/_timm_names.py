@@ -51,10 +51,10 @@ VARIANT_OF: Mapping[str, str] = MappingProxyType(_table())
 """Every name that timm has for a network with an official definition, to the name of that."""
 
 
-def timm_names(variant: str) -> Mapping[bool, str]:
-    """What timm calls a variant: the tf_ model (True) and the other one (False), those that it has."""
-    names = {is_tf: _TF * is_tf + _timm_name(variant) for is_tf in (True, False)}
-    return {is_tf: name for is_tf, name in names.items() if VARIANT_OF.get(name) == variant}
+def name_of(variant: str, *, is_tf: bool) -> str | None:
+    """What timm calls a variant, as a tf_ model or as one of the others; None where it has no such model."""
+    name = (_TF if is_tf else "") + _timm_name(variant)
+    return name if VARIANT_OF.get(name) == variant else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from converters.formats._hdf5.attributes import Attributes
@@ -73,6 +74,7 @@ def find_variables(
     if any(path not in known for owner in owners for path in _around(owner)[1::2]):
         known = {**configured(), **known}
     names = _layer_names(list(layers), known)
+    leaves_said = cache(configured_leaves)  # a long text is read for the first layer alone
     stored: dict[str, Stored] = {}
     notes: list[str] = []
     for layer, variables in sorted(layers.items(), key=_last_place):
@@ -80,7 +82,7 @@ def find_variables(
         if leaves is None and not _tells_class(layer):
             leaves = _leaves(known.get(layer, ""), variables)
         if leaves is None and _are_vectors(variables):
-            said = configured_leaves().get(layer, ())
+            said = leaves_said().get(layer, ())
             leaves = said if len(said) == len(variables) else None
         if leaves is None and class_of(layer.rpartition("/")[2]) in LAYERS:
             notes.append(_unclear(names[layer], list(variables.values())))

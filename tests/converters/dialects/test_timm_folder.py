@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from converters import DIALECTS
+from converters import DIALECTS, save_state
 from converters.dialects._timm_config import configured
 from converters.dialects._timm_folder import companions
 from converters.meaning import normalised_by
@@ -26,6 +27,7 @@ from effnet_core import (
     without_classifier,
     without_head,
 )
+from tests.lively import lively_state
 
 
 def _written(spec: NetworkSpec, *, is_tf: bool = True) -> Mapping[str, Any]:
@@ -91,6 +93,15 @@ def test_what_timm_is_told_besides_the_name() -> None:
 )
 def test_timm_has_no_name_for_other_networks(spec: NetworkSpec) -> None:
     assert companions(spec, is_tf=True) == {}
+
+
+def test_the_report_says_that_there_is_no_file(tmp_path: Path) -> None:
+    for name, width in (("usual", 1.0), ("narrow", 0.13)):
+        spec = resolve("b0", width=width)
+        found = save_state(tmp_path / name, spec, lively_state(spec, seed=0), to="timm", to_format="hf-folder")
+        is_there = (tmp_path / name / "config.json").exists()
+        assert is_there == (name == "usual")
+        assert any("No config.json was written" in note for note in found.notes) != is_there
 
 
 def test_nor_for_hidden_layers() -> None:

@@ -15,6 +15,8 @@ foreign = pytest.importorskip("efficientnet_pytorch", reason="the package effici
 
 import effnet
 from converters import SourceOptions, convert, digest, open_checkpoint, save_state
+from converters.formats import keras_archive
+from converters.keras_config import norm_leaves
 from tests.foreign import test_small_heads_torch as of_torch
 from tests.foreign.narrow_keras import BOUND, PIXELS, SIZE, backbone, distance, make_lively
 
@@ -124,3 +126,18 @@ def test_a_torch_model_keeps_its_logits(is_wrapped: bool, tmp_path: Path) -> Non
     shifted.weight = (model.head if is_wrapped else model._fc).weight
     setattr(model, "head" if is_wrapped else "_fc", shifted)
     assert of_torch.distance(tmp_path / "b.safetensors", model) > 100 * of_torch.BOUND
+
+
+def test_many_norms_read_the_configuration_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def counted(text: str) -> Any:
+        read.append(text)
+        return norm_leaves(text)
+
+    monkeypatch.setattr(keras_archive, "norm_leaves", counted)
+    norms = [layers.BatchNormalization(scale=False) for _ in range(5)]
+    keras.Sequential([keras.Input((4,)), *norms]).save(tmp_path / "norms.keras")
+    with keras_archive.KerasArchiveReader(tmp_path / "norms.keras") as reader:
+        assert sum(name.endswith("/beta") for name in reader.tensors) == len(norms)
+    assert len(read) == 1

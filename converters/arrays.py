@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from math import isfinite
+from math import gcd, isfinite
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from converters.dialects.dialect import Axes
 from converters.formats.base import Array, Scratch
 
 _STRIP = 256
-"""Numbers; narrower ones fit a smaller cache too, but two threads then wait for each other more than they gain."""
+"""Numbers of a row of the result that are filled before the next row begins, at most."""
+_LINE, _SETS, _WAYS = 64, 64, 8
+"""The first cache of common processors: bytes of a line, how many sets of lines, and how many lines in each."""
 LARGEST_PART = 4 << 20
 """Bytes of one of `permuted_parts`."""
 
@@ -53,10 +55,21 @@ def copy_turned(moved: Array, result: Array) -> None:
         return
     # NumPy fills the rows of the result one by one. Of so many numbers of a row, the lines of the source stay in the
     # processor's cache until the next rows take the numbers beside them.
+    count = _strip(moved.strides[axis])
     index = [slice(None)] * moved.ndim
-    for start in range(0, moved.shape[axis], _STRIP):
-        index[axis] = slice(start, start + _STRIP)
+    for start in range(0, moved.shape[axis], count):
+        index[axis] = slice(start, start + count)
         result[tuple(index)] = moved[tuple(index)]
+
+
+def _strip(stride: int) -> int:
+    """How many numbers that are `stride` bytes apart the first cache keeps.
+
+    A line's address says which set it belongs to. Strides of many whole lines, as the rows of kernels have, leave most
+    sets empty, and in the others each line drives out another.
+    """
+    lines, rest = divmod(stride, _LINE)
+    return _STRIP if rest else min(_STRIP, _WAYS * _SETS // gcd(lines, _SETS))
 
 
 def permuted_parts(array: Array, axes: Axes, *, scratch: Scratch) -> Iterator[Array]:

@@ -6,7 +6,6 @@ Folders of PyTorch's files (`pytorch_model.bin`, or shards and their index) are 
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,6 @@ from converters.formats._input import InputFile
 from converters.formats._shard_index import INDEX_SUFFIXES, parse_index
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
 from converters.formats.plain_bytes import PlainBytes
-from converters.formats.pth import PthReader
 from converters.formats.safetensors import SafetensorsReader, SafetensorsWriter
 from converters.staging import StagedFile, disk_errors
 
@@ -55,8 +53,12 @@ class HfFolderReader(Reader):
             raise
 
     def _open(self, path: Path) -> Reader:
-        is_torch = path.suffix == ".bin"
-        self._shards.append(PthReader(path) if is_torch else SafetensorsReader(path, scratch=self._scratch))
+        if path.suffix == ".bin":
+            from converters.formats.pth import PthReader  # noqa: PLC0415 - half of this module's import, seldom needed
+
+            self._shards.append(PthReader(path))
+        else:
+            self._shards.append(SafetensorsReader(path, scratch=self._scratch))
         return self._shards[-1]
 
     def _add(self, shard: Reader) -> None:
@@ -216,4 +218,4 @@ def check_folder(target: Path, *, overwrite: bool) -> None:
 
 def _beside(target: Path) -> Path:
     """A hidden name that is not taken, in the same folder."""
-    return target.with_name(f".{target.name}.{secrets.token_hex(6)}.partial")
+    return target.with_name(f".{target.name}.{os.urandom(6).hex()}.partial")

@@ -1,5 +1,10 @@
 """Checkpoints of EfficientNets: files x names <-> one canonical state, without any framework.
 
+`opening.py` leads from a path to an open checkpoint, `convert.py` from there to a file that is written. On the way:
+`formats`, what a file holds, and `dialects`, how others name tensors; `names`, whose names these are, `networks`, which
+network, `heads`, how it ends, `averages`, which of two sets of weights, `keras_models`, what the configuration of a
+Keras model says; `changes`, what is wanted otherwise, and `carrying`, the way of the arrays.
+
 What comparing, hashing and saving need is imported when it is first used, so that converting does not wait for it.
 """
 
@@ -8,25 +13,25 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from converters.adapting import Adaptation, adapt
-from converters.carrier import NotFinite
+from converters.averages.ema import Ema, EmaUnavailable
+from converters.carrying.carrier import NotFinite
+from converters.carrying.epsilon import EpsilonCannotBeMadeUpFor
+from converters.changes.adapting import Adaptation, adapt
 from converters.checkpoint import Checkpoint, SourceOptions
 from converters.convert import DTYPES, ConversionReport, TargetOptions, convert
 from converters.dialects import DIALECTS, Dialect
-from converters.ema import Ema, EmaUnavailable
-from converters.epsilon import EpsilonCannotBeMadeUpFor
 from converters.errors import FormatError, OutputError, UnknownArchitecture, UnsupportedFile
 from converters.formats import FORMATS, WRITTEN_FORMATS
 from converters.left_out import LeftOut, left_out
 from converters.meaning import DifferentSemantics
+from converters.names.whose_names import SeveralNetworks, UnknownDialect
 from converters.opening import open_checkpoint
-from converters.whose_names import SeveralNetworks, UnknownDialect
 
 if TYPE_CHECKING:
+    from converters.changes.folded_values import CannotFold
+    from converters.changes.folding import fold
     from converters.difference import Difference, diff
     from converters.digests import Digest, digest, state_digest
-    from converters.folded_values import CannotFold
-    from converters.folding import fold
     from converters.memory import save_state, state_checkpoint
     from converters.training_checkpoint import Training, read_training_checkpoint, write_training_checkpoint
 
@@ -72,13 +77,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    "CannotFold": "converters.folded_values",
+    "CannotFold": "converters.changes.folded_values",
     "Training": "converters.training_checkpoint",
     "Difference": "converters.difference",
     "Digest": "converters.digests",
     "diff": "converters.difference",
     "digest": "converters.digests",
-    "fold": "converters.folding",
+    "fold": "converters.changes.folding",
     "read_training_checkpoint": "converters.training_checkpoint",
     "save_state": "converters.memory",
     "state_checkpoint": "converters.memory",

@@ -10,11 +10,11 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from converters.arrays import inverse, permuted
+from converters.averages.ema import Ema, EmaUnavailable
+from converters.carrying.arrays import inverse, permuted
 from converters.dialects import Dialect
-from converters.ema import Ema, EmaUnavailable
 from converters.formats.base import Array, Reader, Scratch
-from converters.naming import Entry
+from converters.names.naming import Entry
 from effnet_core import Activation, InvalidOption, NetworkSpec
 
 SPEC_KEY = "effnet.spec"

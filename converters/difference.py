@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from converters.carrying.values import FLOAT32, FLOAT64, bits, blocks, widened
 from converters.checkpoint import Checkpoint, Source
 from converters.convert import Progress
 from converters.formats.base import Array
-from converters.values import FLOAT32, FLOAT64, bits, blocks, widened
 from effnet_core import NetworkSpec
 
 

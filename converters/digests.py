@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
+from converters.carrying.values import blocks, narrowest, widened
 from converters.checkpoint import Checkpoint
 from converters.convert import Progress
 from converters.formats.base import Array
-from converters.values import blocks, narrowest, widened
 
 PREFIX = "effnet1:"
 """Begins every digest; another way to compute it would have another number."""

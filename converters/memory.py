@@ -11,7 +11,7 @@ from converters.checkpoint import Checkpoint, Source
 from converters.convert import ConversionReport, Progress, TargetOptions, convert_checkpoint
 from converters.dialects.native import NATIVE
 from converters.formats.base import Array, Location, Reader, TensorInfo
-from converters.naming import table
+from converters.names.naming import table
 from effnet_core import NetworkSpec, check_state, parameters
 
 

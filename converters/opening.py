@@ -8,24 +8,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from converters.averages.ema import EmaUnavailable, choose_ema, left_reason
+from converters.averages.stored import PartOfReader, choose_set
+from converters.averages.training_keys import note_on_unread, unread_averages
+from converters.carrying.epsilon import restore
 from converters.checkpoint import KERAS_CONFIG_KEY, SPEC_KEY, Checkpoint, Source, SourceOptions
-from converters.ema import EmaUnavailable, choose_ema, left_reason
-from converters.epsilon import restore
 from converters.errors import UnknownArchitecture, UnreadableFile
-from converters.file_ending import Shapes, find_ending
-from converters.file_network import is_stored, network_of
-from converters.fit import check_fit
 from converters.formats import open_reader
 from converters.formats.base import Reader
-from converters.inserted import ADVICE as INSERTED_ADVICE
-from converters.inserted import Inserted, accepted_notes, apart_from, find_inserted
-from converters.recognition import Recognised
-from converters.sorted_names import SortedNames, notes_on, sort_names, without_front
-from converters.stored_averages import PartOfReader, choose_set
-from converters.training_keys import note_on_unread, unread_averages
-from converters.whose_names import is_ignorable, recognised_names
-from converters.wish import ADVICE, Wish, wish_of
-from converters.wrapped import without_wrappers
+from converters.heads.file_ending import Shapes, find_ending
+from converters.names.recognition import Recognised
+from converters.names.sorted_names import SortedNames, notes_on, sort_names, without_front
+from converters.names.whose_names import is_ignorable, recognised_names
+from converters.names.wrapped import without_wrappers
+from converters.networks.file_network import is_stored, network_of
+from converters.networks.fit import check_fit
+from converters.networks.inserted import ADVICE as INSERTED_ADVICE
+from converters.networks.inserted import Inserted, accepted_notes, apart_from, find_inserted
+from converters.networks.wish import ADVICE, Wish, wish_of
 from effnet_core import (
     CheckpointMismatch,
     EffnetError,
@@ -34,7 +34,7 @@ from effnet_core import (
 )
 
 if TYPE_CHECKING:
-    from converters.keras_normalisation import Stated
+    from converters.keras_models.normalisation import Stated
 
 _OF_AVERAGES = "The file holds moving averages alone, and may be a part of a checkpoint: convert the whole one. "
 NOTHING_HIDDEN: Mapping[str, str] = MappingProxyType({})
@@ -92,7 +92,7 @@ def understand(
     try:
         return _understand(whole, options, hidden=hidden, only_averages=only_averages)
     except EffnetError as error:
-        from converters.implied import understood_with_more  # noqa: PLC0415 - most files lack nothing
+        from converters.heads.implied import understood_with_more  # noqa: PLC0415 - most files lack nothing
 
         again = partial(_understand, options=options, hidden=hidden, only_averages=only_averages)
         return understood_with_more(again, error, whole, options, hidden=hidden)
@@ -101,7 +101,7 @@ def understand(
 def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, str], only_averages: bool) -> Checkpoint:
     """The same for a file that holds every tensor; raises `LacksImplied` where layers of its head do without some."""
     if whole.format.startswith("keras"):
-        from converters.keras_quantised import check_not_quantised  # noqa: PLC0415 - of Keras' files
+        from converters.keras_models.quantised import check_not_quantised  # noqa: PLC0415 - of Keras' files
 
         check_not_quantised(whole, whole.metadata.get(KERAS_CONFIG_KEY, ""))
     reader = PartOfReader(whole, hidden=hidden) if hidden else whole
@@ -110,7 +110,7 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
     sorted_names = _behind_front(reader, recognised, sort_names(reader, recognised))
     inserted = find_inserted(reader, recognised, sorted_names)
     if unknown := [*sorted_names.strangers, *inserted.within]:
-        from converters.reparametrised import check_not_reparametrised  # noqa: PLC0415 - published checkpoints come without this
+        from converters.networks.reparametrised import check_not_reparametrised  # noqa: PLC0415 - published checkpoints come without this
 
         check_not_reparametrised(reader, recognised, unknown)
     sorted_names = apart_from(inserted, sorted_names, accepted=options.accept_different_logits)
@@ -136,7 +136,7 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
     try:
         check_fit(reader, spec, entries, chosen, advice=_OF_AVERAGES + ADVICE if only_averages else ADVICE)
     except CheckpointMismatch as mismatch:
-        from converters.look_alike import look_alike  # noqa: PLC0415 - most files fit
+        from converters.networks.look_alike import look_alike  # noqa: PLC0415 - most files fit
 
         if (what := look_alike(spec, mismatch)) is not None:
             raise UnknownArchitecture(
@@ -189,10 +189,10 @@ def _behind_front(reader: Reader, recognised: Recognised, names: SortedNames) ->
     if KERAS_CONFIG_KEY not in reader.metadata:
         if not any(name.endswith("/variance") for name in names.strangers):
             return names
-        from converters.keras_front import apart_from_normalising  # noqa: PLC0415 - as below
+        from converters.keras_models.front import apart_from_normalising  # noqa: PLC0415 - as below
 
         return apart_from_normalising(names, reader, recognised.dialect, stem=_stem(recognised))
-    from converters.keras_normalisation import layers_in_front  # noqa: PLC0415 - as below
+    from converters.keras_models.normalisation import layers_in_front  # noqa: PLC0415 - as below
 
     return without_front(names, layers_in_front(reader, stem=_stem(recognised)))
 
@@ -211,12 +211,12 @@ def _stated_normalisation(
     """
     is_defined = options.spec is not None or is_stored(reader, options)
     if not names.normalisation and not is_defined and names.normalising_around:
-        from converters.keras_front import stated_around  # noqa: PLC0415 - of few files
+        from converters.keras_models.front import stated_around  # noqa: PLC0415 - of few files
 
         return stated_around(names, reader, recognised.dialect, stem=_stem(recognised))
     if not names.normalisation and (is_defined or KERAS_CONFIG_KEY not in reader.metadata):
         return None
-    from converters.keras_normalisation import check_whole, stated_normalisation  # noqa: PLC0415 - as above
+    from converters.keras_models.normalisation import check_whole, stated_normalisation  # noqa: PLC0415 - as above
 
     tensors = recognised.dialect.normalisation
     stated = stated_normalisation(reader, stem=_stem(recognised), tensors=tensors, names=names.normalisation)
@@ -236,7 +236,7 @@ def _notes_in_front(
     """What layers of a Keras model outside its network may do with images, as far as weights tell."""
     if reader.layers is None and not names.normalising_layers and not names.normalising_around:
         return ()
-    from converters.keras_front import notes_in_front  # noqa: PLC0415 - as above
+    from converters.keras_models.front import notes_in_front  # noqa: PLC0415 - as above
 
     return notes_in_front(names, reader, recognised.dialect, spec, stated, stem=_stem(recognised))
 
@@ -251,7 +251,7 @@ def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], optio
         )
     if wish_of(options) == Wish():
         return ADVICE
-    from converters.architecture import find_architecture  # noqa: PLC0415 - most files fit
+    from converters.networks.architecture import find_architecture  # noqa: PLC0415 - most files fit
 
     try:
         found = find_architecture(recognised, shapes, Wish())
@@ -266,7 +266,7 @@ def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], optio
 def _on_its_end(reader: Reader) -> str:
     if KERAS_CONFIG_KEY not in reader.metadata:
         return ""
-    from converters.keras_end import unusual_end  # noqa: PLC0415 - as above
+    from converters.keras_models.end import unusual_end  # noqa: PLC0415 - as above
 
     return unusual_end(reader.metadata[KERAS_CONFIG_KEY])
 

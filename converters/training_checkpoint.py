@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from converters.averages.ema import Ema
 from converters.checkpoint import DIALECT_KEY, SPEC_KEY, Checkpoint, SourceOptions
 from converters.dialects.official import GLOBAL_STEP, OFFICIAL, SLOT_SUFFIXES
-from converters.ema import Ema
 from converters.errors import OutputError, UnsupportedFile, some_of
 from converters.formats.base import Array, TensorInfo
 from converters.formats.tensor_bundle import TensorBundleWriter
-from converters.naming import Entry, table
+from converters.names.naming import Entry, table
 from converters.opening import open_checkpoint
 from effnet_core import NetworkSpec, Slot, TrainingState, check_state, parameters, to_json
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import converters
 from converters import Adaptation, ConversionReport, NotFinite, OutputError, SourceOptions, TargetOptions
-from converters.adapting import NOTHING
+from converters.changes.adapting import NOTHING
 from converters.checkpoint import accepting
 from converters.convert import convert_checkpoint
 from effnet.formats import KERAS, asks_for_keras

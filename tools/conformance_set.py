@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 from converters import DifferentSemantics, Ema, SourceOptions, convert
 from converters.dialects._huggingface_config import NoConfig
-from converters.naming import Unnamed
+from converters.names.naming import Unnamed
 from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
 from effnet.conformance import VERSION

@@ -18,7 +18,7 @@ import numpy as np
 
 from converters import DIALECTS, FORMATS, WRITTEN_FORMATS, Dialect, OutputError, open_checkpoint, save_state
 from converters.meaning import pixel_formula, understood
-from converters.naming import Unnamed, table
+from converters.names.naming import Unnamed, table
 from effnet_core import VARIANTS, Family, NetworkSpec, parameters, resolve
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -1,7 +1,7 @@
 """Layers of keras.applications: EfficientNet (B0-B7) and EfficientNetV2 (B0-B3, S, M, L).
 
 V1 networks hold the numbers by which they normalise their input as tensors, V2 networks in their configuration.
-`converters.keras_normalisation` finds out what those of a file mean.
+`converters.keras_models.normalisation` finds out what those of a file mean.
 
 Source: keras/src/applications/efficientnet.py and efficientnet_v2.py, version 3.15.
 """

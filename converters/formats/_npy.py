@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.dtypes import BFLOAT16, dtype_of
+from converters.carrying.dtypes import BFLOAT16, dtype_of
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._arrays import checked_nbytes
 from converters.formats._signatures import NPY as MAGIC

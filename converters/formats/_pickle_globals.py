@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.dtypes import BFLOAT16, dtype_of
+from converters.carrying.dtypes import BFLOAT16, dtype_of
 from converters.formats._torch_types import DTYPES, STORAGES
 
 

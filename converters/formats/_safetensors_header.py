@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn, cast
 
-from converters.dtypes import Dtypes
+from converters.carrying.dtypes import Dtypes
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._arrays import checked_nbytes
 from converters.formats._input import InputFile

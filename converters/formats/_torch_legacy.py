@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from converters.dtypes import BFLOAT16, dtype_of
+from converters.carrying.dtypes import BFLOAT16, dtype_of
 from converters.errors import UnsupportedFile
 from converters.formats._arrays import little_endian
 from converters.formats._state_dict import StateDict, find_state_dict

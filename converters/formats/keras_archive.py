@@ -18,7 +18,7 @@ from converters.formats._zip import Entry, Method, ScatteredChecksum, ZipArchive
 from converters.formats.base import Array, Location
 from converters.formats.keras_weights import KerasWeightsReader
 from converters.formats.plain_bytes import PlainBytes
-from converters.keras_config import layer_names, norm_leaves
+from converters.keras_models.config import layer_names, norm_leaves
 
 SPEC_ENTRY = "effnet.json"
 WEIGHTS_ENTRY = "model.weights.h5"

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
-from converters.dtypes import BFLOAT16
+from converters.carrying.dtypes import BFLOAT16
 from converters.errors import FormatError, OutputError, UnsupportedFile, some_of
 from converters.formats._arrays import Expected
 from converters.formats._hdf5.attributes import Attributes

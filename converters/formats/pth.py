@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from converters.carrying.staging import StagedFile
 from converters.errors import FormatError, OutputError
 from converters.formats._arrays import Expected
 from converters.formats._companions import read_companions
@@ -22,14 +23,13 @@ from converters.formats._zip_records import LOCAL_SIGNATURE
 from converters.formats._zip_writer import ZipWriter
 from converters.formats.base import Array, Location, Reader, TensorInfo, Writer
 from converters.formats.plain_bytes import PlainBytes
-from converters.staging import StagedFile
 
 _ROOT = "archive/"
 _HEAD = 512
 
 
 class PthReader(Reader):
-    """An open PyTorch file: the state dict in it, at the top or nested as in `converters.training_keys.NESTED`.
+    """An open PyTorch file: the state dict in it, at the top or nested as `averages.training_keys` has it.
 
     Beside a file named `pytorch_model.bin`, `config.json` is read into `metadata`.
     Nothing in the file is executed. Older files need PyTorch and are held in memory.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters import Adaptation, OutputError, SourceOptions, fold
-from converters.adapting import NOTHING
+from converters.changes.adapting import NOTHING
 from converters.checkpoint import DIALECT_KEY, SPEC_KEY
 from converters.dialects.native import NATIVE
 from converters.formats.saved_model import add_metadata

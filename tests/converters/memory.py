@@ -11,7 +11,7 @@ from converters.checkpoint import Checkpoint, SourceOptions
 from converters.dialects import DIALECTS
 from converters.formats.base import Array
 from converters.memory import MemoryReader
-from converters.naming import table
+from converters.names.naming import table
 from converters.opening import understand
 from effnet_core import NetworkSpec
 

@@ -21,13 +21,13 @@ from converters import (
     OutputError,
     SourceOptions,
     UnknownDialect,
-    carrier,
     convert,
     open_checkpoint,
     save_state,
 )
+from converters.carrying import carrier
 from converters.errors import UnreadableFile
-from converters.naming import Unnamed, table
+from converters.names.naming import Unnamed, table
 from effnet_core import CheckpointMismatch, Padding, resolve
 from tests import oracle
 from tests.converters.memory import equal

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from converters import DIALECTS, SeveralNetworks, SourceOptions, UnknownDialect
-from converters.name_patterns import pattern
-from converters.naming import Unnamed, table
+from converters.names.naming import Unnamed, table
+from converters.names.patterns import pattern
 from effnet_core import VARIANTS, CheckpointMismatch, Family, resolve, without_classifier
 from tests.converters.memory import equal, in_dialect, opened
 from tests.converters.resnet import resnet50

@@ -22,8 +22,8 @@ from converters import (
     save_state,
     state_digest,
 )
+from converters.averages.ema import Ema
 from converters.digests import PREFIX, tensor_digest
-from converters.ema import Ema
 from converters.formats import open_reader
 from converters.meaning import understood
 from converters.memory import state_checkpoint

@@ -25,10 +25,10 @@ from converters.dialects._huggingface_config import companions
 from converters.dialects.dialect import StoredNormalisation
 from converters.formats import open_reader
 from converters.formats.base import Reader
-from converters.keras_config import UnclearModel, layer_names, layers_behind
-from converters.keras_end import unusual_end
-from converters.keras_graph import graph_of
-from converters.keras_normalisation import stated_normalisation
+from converters.keras_models.config import UnclearModel, layer_names, layers_behind
+from converters.keras_models.end import unusual_end
+from converters.keras_models.graph import graph_of
+from converters.keras_models.normalisation import stated_normalisation
 from converters.meaning import configured, normalised_by
 from effnet_core import EffnetError, NetworkSpec, from_json, parameters, resolve, to_json
 from tests.converters.formats import containers

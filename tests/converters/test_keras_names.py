@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from converters import DIALECTS
-from converters.naming import table
+from converters.names.naming import table
 from effnet_core import VARIANTS, Family, resolve
 
 FOLDER = Path(__file__).parents[1] / "data/keras_shapes"

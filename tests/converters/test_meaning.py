@@ -17,7 +17,7 @@ from converters import (
     open_checkpoint,
     save_state,
 )
-from converters.epsilon import SHIFTED_KEY, shifted
+from converters.carrying.epsilon import SHIFTED_KEY, shifted
 from converters.formats import open_reader
 from converters.memory import MemoryReader
 from converters.opening import understand

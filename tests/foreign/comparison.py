@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import effnet
 from converters import DIALECTS, SourceOptions, save_state
-from converters.naming import Unnamed, table
+from converters.names.naming import Unnamed, table
 from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
 from effnet_core import VARIANTS, Padding, resolve

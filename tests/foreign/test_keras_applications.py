@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import effnet
 from converters import DIALECTS, SourceOptions, open_checkpoint, save_state
-from converters.naming import table
+from converters.names.naming import table
 from effnet.backends import Network as OurNetwork
 from effnet.choices import Backend
 from effnet_core import resolve

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from converters import DIALECTS
-from converters.naming import table
+from converters.names.naming import table
 from effnet_core import Role, resolve
 
 OFFICIAL = DIALECTS["official"]

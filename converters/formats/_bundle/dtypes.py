@@ -5,7 +5,7 @@ Source: tensorflow/core/framework/types.proto.
 
 from __future__ import annotations
 
-from converters.dtypes import Dtypes
+from converters.carrying.dtypes import Dtypes
 
 STRING = 7
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.dtypes import BFLOAT16, dtype_of
+from converters.carrying.dtypes import BFLOAT16, dtype_of
 from converters.formats._arrays import checked_nbytes, little_endian
 from converters.formats._hdf5.attributes import Attributes
 from converters.formats._hdf5.datatype import TypeClass, number, shape_of, type_class, width

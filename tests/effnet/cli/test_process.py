@@ -70,9 +70,10 @@ def test_converting_loads_no_framework(tmp_path):
 ELSEWHERE = {
     *(f"effnet_core.{name}" for name in ("counting", "initializers", "layer_list", "learning_rate", "naming")),
     *(f"effnet_core.{name}" for name in ("options", "pixel_plan", "resolving", "taps", "training", "variants")),
-    *(f"converters.{name}" for name in ("adapted", "architecture", "candidates", "cut_off", "difference", "digests")),
-    *(f"converters.{name}" for name in ("file_heads", "folding", "found_network", "head_layers", "keras_config")),
-    *(f"converters.{name}" for name in ("keras_heads", "keras_normalisation", "memory", "small_heads")),
+    *(f"converters.{name}" for name in ("difference", "digests", "memory", "changes.adapted", "changes.folding")),
+    *(f"converters.networks.{name}" for name in ("architecture", "candidates", "cut_off", "found_network")),
+    *(f"converters.heads.{name}" for name in ("file_heads", "layers", "small")),
+    *(f"converters.keras_models.{name}" for name in ("config", "heads", "normalisation")),
     *(f"converters.dialects._huggingface_{name}" for name in ("config", "options", "reading")),
     "converters.dialects._json_fields",
     *(f"converters.dialects.{name}" for name in ("_timm_config", "_timm_names", "_timm_options")),
@@ -95,7 +96,21 @@ def test_a_file_with_its_definition_is_converted_without_what_others_need(tmp_pa
     assert ELSEWHERE & with_definition == set()
     # the controls: what is listed exists, and a file without definition needs some of it
     assert all(map(find_spec, ELSEWHERE))
-    assert {"effnet_core.variants", "effnet_core.resolving", "converters.architecture"} <= ELSEWHERE & without
+    assert {"effnet_core.variants", "effnet_core.resolving", "converters.networks.architecture"} <= ELSEWHERE & without
+
+
+def test_a_folder_of_safetensors_is_converted_without_reading_pickles(tmp_path):
+    convert(B0, tmp_path / "folder", to_format="hf-folder")
+    convert(B0, tmp_path / "x.pth")
+    code = (
+        "import sys\nfrom effnet.cli import main\n"
+        f"for source in ({str(tmp_path / 'folder')!r}, {str(tmp_path / 'x.pth')!r}):\n"
+        f"    sys.argv = ['effnet', 'convert', source, {str(tmp_path / 'y.safetensors')!r}, '--force']\n"
+        "    try:\n        main()\n    except SystemExit as end:\n        assert not end.code\n"
+        "    print('converters.formats.pth' in sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr.split() == ["False", "True"]
 
 
 def test_a_full_disk_leaves_nothing_of_a_keras_archive(tmp_path):

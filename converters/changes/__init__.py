@@ -1,0 +1,1 @@
+"""Networks that are changed on the way: other channels, another classifier, normalisation folded."""

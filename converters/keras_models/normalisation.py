@@ -1,0 +1,230 @@
+"""What a Keras file says of how its network normalises pixels.
+
+The EfficientNets of keras.applications normalise inside. V1 networks compute (pixel / 255 - mean) / sqrt(variance) with
+stored tensors, and where they were made with `weights="imagenet"` divide once more by sqrt(0.229, 0.224, 0.225): the
+published files hold these standard deviations in the place of the variances. V2 networks have the numbers in their
+configuration, or nothing of the sort with `include_preprocessing=False`.
+
+The decision, for V1 and V2, in this order:
+
+1. With the configuration of the model (a whole model in .h5, .keras): what its layers say, with the stored tensors.
+   Layers in front that are no such arithmetic (a convolution to three channels, a Lambda) are left out with all that
+   stands before them, and named: the network then starts behind them.
+2. Stored deviations of ImageNet in the place of the variances: numbers that come from the published files alone, whose
+   networks divide once more. Keras itself leaves that out when such a file is loaded by path.
+3. Other stored tensors: as they are. Fresh ones (mean 0, variance 1) leave pixel / 255.
+4. Without a configuration, layers outside the network are what `converters.keras_models.front` makes of them.
+
+The caller says otherwise with a recipe.
+
+Source: keras/src/applications/efficientnet.py, keras/src/layers/preprocessing/normalization.py, version 3.15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import isclose, sqrt
+from typing import Any, cast
+
+from converters.checkpoint import KERAS_CONFIG_KEY
+from converters.dialects.dialect import PixelRange, StoredNormalisation
+from converters.errors import FormatError, counted, some_of
+from converters.formats.base import Reader
+from converters.keras_models.arithmetic import (
+    SHAPING,
+    UNCHANGED,
+    channels_of,
+    deviations_of,
+    step_of,
+    unchanged,
+    variances_of,
+)
+from converters.keras_models.config import layers_before
+from converters.keras_models.model import Layer
+from converters.meaning import pixel_formula
+
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet, for pixels in 0..1."""
+_RGB = 3
+_WHITE = 255
+_RECIPE = "Say otherwise with --recipe."
+_LONGEST_NAME = 80
+_UNCLEAR = (
+    "The model's configuration does not tell how the network normalises images: the layers before its first "
+    "convolution could not be followed."
+)
+_ANY_SIZE = (
+    "The model was built for images of any size: where a size is odd, keras.applications then pads as if it were even, "
+    "and its logits are others than those of the SAME padding that is read here."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What a file says."""
+
+    pixels: PixelRange | None
+    """None: the network takes images that are normalised already."""
+    note: str
+    front: str = ""
+    """Which layers of the model stand in front of the network and are left out."""
+    is_around: bool = False
+    """Whether a layer outside the network does it."""
+    divides_twice: bool = False
+    """Whether tensors alone say that the network has a second layer that divides."""
+
+
+def stated_normalisation(
+    reader: Reader, *, stem: str, tensors: StoredNormalisation | None, names: Mapping[str, str]
+) -> Stated | None:
+    """How the network in a file normalises pixels, None where the file does not say.
+
+    `stem` is the path of the first convolution's layer; `names` are those of the stored tensors in the file, by the
+    dialect's name for them. Raises `FormatError` where stored numbers make no sense.
+    """
+    text = reader.metadata.get(KERAS_CONFIG_KEY)
+    way = None if text is None else layers_before(text, stem)
+    channels = input_channels(reader, stem)
+    if way is not None:
+        left, followed, stated = _split(reader, way, channels)
+        front = "" if left is None else _front(way[: len(way) - len(followed)], left, channels)
+        front = " ".join(filter(None, (front, _shaping(followed))))
+        # Where nothing that normalises stands behind what is left out, that may have been the network's own.
+        if left is None or stated.pixels is not None or tensors is None:
+            more = f" {_ANY_SIZE}" if tensors is not None and _takes_any_size(way) else ""
+            return replace(stated, note=stated.note + more, front=front)
+    if tensors is None or tensors.mean not in names or tensors.variance not in names:
+        return None
+    mean = channels_of(reader, names[tensors.mean], channels)
+    stated = _by_tensors(mean, variances_of(reader, names[tensors.variance], channels))
+    return stated if text is None else replace(stated, front=_UNCLEAR)
+
+
+def check_whole(reader: Reader, tensors: StoredNormalisation, names: Mapping[str, str]) -> None:
+    """Raise `FormatError` where a file holds one of the two tensors by which its network normalises pixels."""
+    held = [name for name in (tensors.mean, tensors.variance) if name in names]
+    if len(held) == 1:
+        absent = tensors.variance if held == [tensors.mean] else tensors.mean
+        raise FormatError(
+            f"{reader.path} holds {names[held[0]]} and no {absent}: half of what its network normalises pixels by. "
+            "Expected both. Convert the whole file, or say how images are normalised: --recipe (recipe=...)."
+        )
+
+
+def layers_in_front(reader: Reader, *, stem: str) -> tuple[str, ...]:
+    """The paths of the layers through which the input passes before the network, by the model's configuration."""
+    text = reader.metadata.get(KERAS_CONFIG_KEY)
+    way = None if text is None else layers_before(text, stem)
+    return tuple(layer.path for layer in way or ())
+
+
+def _split(reader: Reader, way: Sequence[Layer], channels: int) -> tuple[Layer | None, tuple[Layer, ...], Stated]:
+    """The last layer that has to be left out, those behind it, and what these do.
+
+    The arithmetic of that layer is not known here, or is none that a definition has, such as a negative factor.
+    """
+    unknown = [
+        place
+        for place, layer in enumerate(way, start=1)
+        if layer.kind != "InputLayer" and (not layer.is_followed or step_of(reader, layer, channels) is None)
+    ]
+    start = max(unknown, default=0)
+    while (stated := _by_layers(reader, way[start:], channels)) is None:  # of no layers it is known
+        start += 1
+    return way[start - 1] if start else None, tuple(way[start:]), stated
+
+
+def _front(dropped: Sequence[Layer], last: Layer, channels: int) -> str:
+    """What is left out up to one layer, and what the network is to be given in its place."""
+    named = [f"{layer.kind} {layer.path}"[:_LONGEST_NAME] for layer in dropped if layer.kind != "InputLayer"]
+    return (
+        f"In front of the network the model has {some_of(named)}, which {'is' if len(named) == 1 else 'are'} left out: "
+        f"images have to be what {last.path[:_LONGEST_NAME]} gives, of {counted(channels, 'channel')}."
+    )
+
+
+def _shaping(way: Sequence[Layer]) -> str:
+    """Which layers change the size of images before the network, where there are any."""
+    own = way[-1:] if way and way[-1].kind == "ZeroPadding2D" else ()  # the zeros of the first convolution
+    shaping = [layer for layer in way[: len(way) - len(own)] if layer.kind in SHAPING]
+    if not shaping:
+        return ""
+    named = [f"{layer.kind} {layer.path}"[:_LONGEST_NAME] for layer in shaping]
+    return (
+        f"Before the network the model changes the size of images ({some_of(named)}), which is left out: images have "
+        "to be as these layers give them."
+    )
+
+
+def input_channels(reader: Reader, stem: str) -> int:
+    """What the first convolution takes; a file without it is refused later."""
+    kernel = reader.tensors.get(f"{stem}/kernel")
+    return kernel.shape[2] if kernel is not None and len(kernel.shape) == 4 else _RGB
+
+
+def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | None:
+    """What the layers of the configuration do; None where that cannot be told."""
+    affine = unchanged(channels)
+    takes_fractions = _takes_fractions(way)
+    if takes_fractions:
+        affine = affine.then((1 / _WHITE,) * channels, (0.0,) * channels)
+    for layer in way:
+        step = step_of(reader, layer, channels)
+        if step is None:
+            return None
+        affine = affine.then(*step)
+    if not all(affine.factor):  # so small that nothing is left of it
+        return None
+    if affine == unchanged(channels):
+        return Stated(pixels=None, note="The model's configuration has no layers that normalise pixels.")
+    pixels = affine.as_range()
+    if not pixels.is_sensible:
+        return None
+    note = f"Images are normalised as the layers of the model's configuration do: {pixel_formula(pixels)}."
+    if takes_fractions:
+        note += " The first of them multiplies by 255: the model is given images as pixel / 255."
+    if _close(pixels.mean, [255 * one for one in _MEAN]) and _close(pixels.scale, [255 * sqrt(x) for x in _DEVIATION]):
+        note += (
+            " They divide by the roots of ImageNet's standard deviations: a published file was loaded by path. Unless "
+            f"the network was trained on so, it expects to be divided twice. {_RECIPE}"
+        )
+    return Stated(pixels=pixels, note=note)
+
+
+def _takes_fractions(way: Sequence[Layer]) -> bool:
+    """Whether a model is given numbers from 0 to 1, of which its first layer makes pixels."""
+    first = next((layer for layer in way if layer.kind not in UNCHANGED), None)
+    if first is None or first.kind != "Rescaling" or not first.is_followed:
+        return False
+    return first.config.get("scale") in (_WHITE, _WHITE + 1) and first.config.get("offset", 0) == 0
+
+
+def _takes_any_size(way: Sequence[Layer]) -> bool:
+    """Whether the model was built for images of any height or width."""
+    shapes = [layer.config.get("batch_shape", layer.config.get("batch_input_shape")) for layer in way]
+    return any(isinstance(shape, list) and None in cast("list[Any]", shape)[1:3] for shape in shapes)
+
+
+def _by_tensors(mean: Sequence[float], variance: Sequence[float]) -> Stated:
+    """What stored tensors mean without a configuration."""
+    published = _close(mean, _MEAN) and _close(variance, _DEVIATION)
+    deviations = variance if published else deviations_of(variance)
+    factor = [1 / (255 * deviation) for deviation in deviations]
+    shift = [-one / deviation for one, deviation in zip(mean, deviations, strict=True)]
+    pixels = unchanged(len(mean)).then(factor, shift).as_range()
+    formula = pixel_formula(pixels)
+    if published:
+        note = (
+            f"Images are normalised as {formula}: the stored variances are ImageNet's standard deviations, as in the "
+            'files of weights="imagenet", whose network divides by their roots twice. Keras divides once when such a '
+            f"file is loaded by path, and its logits are others. {_RECIPE}"
+        )
+    else:
+        note = f"Images are normalised as tensors of the file say: {formula}. {_RECIPE}"
+    return Stated(pixels=pixels, note=note, divides_twice=published)
+
+
+def _close(found: Sequence[float], expected: Sequence[float]) -> bool:
+    return len(found) == len(expected) and all(map(partial(isclose, rel_tol=1e-5), found, expected))

@@ -13,25 +13,25 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from converters.averages.ema import Ema, EmaUnavailable
 from converters.carrying.carrier import NotFinite
 from converters.carrying.epsilon import EpsilonCannotBeMadeUpFor
-from converters.changes.adapting import Adaptation, adapt
-from converters.checkpoint import Checkpoint, SourceOptions
+from converters.changes.adaptation import Adaptation, adapt
+from converters.checkpoint import Checkpoint
 from converters.convert import DTYPES, ConversionReport, TargetOptions, convert
 from converters.dialects import DIALECTS, Dialect
 from converters.errors import FormatError, OutputError, UnknownArchitecture, UnsupportedFile
 from converters.formats import FORMATS, WRITTEN_FORMATS
 from converters.left_out import LeftOut, left_out
 from converters.meaning import DifferentSemantics
-from converters.names.whose_names import SeveralNetworks, UnknownDialect
+from converters.names.dialect_choice import SeveralNetworks, UnknownDialect
 from converters.opening import open_checkpoint
+from converters.options import Ema, EmaUnavailable, SourceOptions
 
 if TYPE_CHECKING:
     from converters.changes.folded_values import CannotFold
     from converters.changes.folding import fold
-    from converters.difference import Difference, diff
-    from converters.digests import Digest, digest, state_digest
+    from converters.comparing.difference import Difference, diff
+    from converters.comparing.digests import Digest, digest, state_digest
     from converters.memory import save_state, state_checkpoint
     from converters.training_checkpoint import Training, read_training_checkpoint, write_training_checkpoint
 
@@ -79,15 +79,15 @@ __all__ = [
 _MODULES = {
     "CannotFold": "converters.changes.folded_values",
     "Training": "converters.training_checkpoint",
-    "Difference": "converters.difference",
-    "Digest": "converters.digests",
-    "diff": "converters.difference",
-    "digest": "converters.digests",
+    "Difference": "converters.comparing.difference",
+    "Digest": "converters.comparing.digests",
+    "diff": "converters.comparing.difference",
+    "digest": "converters.comparing.digests",
     "fold": "converters.changes.folding",
     "read_training_checkpoint": "converters.training_checkpoint",
     "save_state": "converters.memory",
     "state_checkpoint": "converters.memory",
-    "state_digest": "converters.digests",
+    "state_digest": "converters.comparing.digests",
     "write_training_checkpoint": "converters.training_checkpoint",
 }
 

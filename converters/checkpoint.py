@@ -4,81 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
 
-from converters.averages.ema import Ema, EmaUnavailable
-from converters.carrying.arrays import inverse, permuted
 from converters.dialects import Dialect
 from converters.formats.base import Array, Reader, Scratch
+from converters.layouts import inverse, permuted
 from converters.names.naming import Entry
-from effnet_core import Activation, InvalidOption, NetworkSpec
-
-SPEC_KEY = "effnet.spec"
-"""The metadata entry that holds the definition of the network as JSON."""
-DIALECT_KEY = "effnet.dialect"
-"""The one that names the dialect."""
-KERAS_CONFIG_KEY = "model_config"
-"""The one with the configuration of a Keras model, as Keras' .h5 files call it."""
-NO_ACTIVATION = "none"
-
-
-def check_classes(num_classes: int | None) -> None:
-    """Raise `InvalidOption` for a classifier of no class."""
-    if num_classes is not None and num_classes < 1:
-        raise InvalidOption(
-            f"The number of classes (--num-classes, num_classes=...) is {num_classes}; a classifier needs at least 1. "
-            "To leave the classifier out, convert with --drop-head, in Python Adaptation(drop_head=True)."
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceOptions:
-    """What the user says about a checkpoint; None: find it out from the file."""
-
-    format: str | None = None
-    dialect: str | None = None
-    arch: str | None = None
-    width: float | None = None
-    depth: float | None = None
-    num_classes: int | None = None
-    recipe: str | None = None
-    prefix: str | None = None
-    """What stands before the names of the network, where a file holds several or more than it."""
-    ema: Ema = Ema.AUTO
-    head_activation: str | None = None
-    """What stands between the dense layers of a small head, of which weights tell nothing: the name of an activation,
-    or `none`."""
-    accept_different_logits: bool = False
-    """Whether to take a network without the layers that were inserted into it."""
-    spec: NetworkSpec | None = None
-    """The whole definition, for a network that is no variant; width, depth and the others above are not looked at."""
-
-    def __post_init__(self) -> None:
-        """Take the words of `Ema` for its members.
-
-        Raises `EmaUnavailable` for any other word, `InvalidOption` for an activation that there is not and for a
-        classifier of no class.
-        """
-        check_classes(self.num_classes)
-        if self.ema not in list(Ema):
-            raise EmaUnavailable(f"ema is {self.ema!r}; expected one of {', '.join(Ema)}.")
-        if self.head_activation not in (None, NO_ACTIVATION, *Activation):
-            raise InvalidOption(
-                f"The activation of hidden layers (--head-activation) is {self.head_activation!r}; expected "
-                f"{NO_ACTIVATION} or one of {', '.join(Activation)}."
-            )
-        object.__setattr__(self, "ema", Ema(self.ema))
-
-
-def accepting(options: SourceOptions | None, *, accept_different_logits: bool) -> SourceOptions | None:
-    """The options, with what was accepted of the conversion as a whole."""
-    if not accept_different_logits:
-        return options
-    return replace(options or SourceOptions(), accept_different_logits=True)
+from effnet_core import NetworkSpec
 
 
 class Source(NamedTuple):

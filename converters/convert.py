@@ -17,18 +17,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from converters.carrying.carrier import Carrier, NotFinite
-from converters.carrying.dtypes import Dtypes
 from converters.carrying.epsilon import SHIFTED_KEY
 from converters.carrying.plan import Plan, Step, plan_conversion
-from converters.changes.adapting import NOTHING, Adaptation, adapt
-from converters.checkpoint import DIALECT_KEY, SPEC_KEY, Checkpoint, SourceOptions, accepting
+from converters.changes.adaptation import NOTHING, Adaptation, adapt
+from converters.checkpoint import Checkpoint
 from converters.dialects.dialect import Dialect
 from converters.errors import OutputError
 from converters.formats import find_format, output_format, writer_class
 from converters.formats.base import Location, Reader, TensorInfo, Writer
+from converters.formats.dtypes import Dtypes
 from converters.left_out import LeftOut, left_out
-from converters.names.whose_names import find_dialect
+from converters.metadata_keys import DIALECT_KEY, SPEC_KEY
+from converters.names.dialect_choice import find_dialect
 from converters.opening import open_checkpoint
+from converters.options import SourceOptions, accepting
 from effnet_core import NetworkSpec, to_json
 
 DTYPES = Dtypes({name: name for name in ("float32", "float16", "bfloat16", "float64")})

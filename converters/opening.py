@@ -8,24 +8,26 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from converters.averages.ema import EmaUnavailable, choose_ema, left_reason
+from converters.averages.ema import choose_ema, left_reason
 from converters.averages.stored import PartOfReader, choose_set
-from converters.averages.training_keys import note_on_unread, unread_averages
 from converters.carrying.epsilon import restore
-from converters.checkpoint import KERAS_CONFIG_KEY, SPEC_KEY, Checkpoint, Source, SourceOptions
+from converters.checkpoint import Checkpoint, Source
 from converters.errors import UnknownArchitecture, UnreadableFile
 from converters.formats import open_reader
 from converters.formats.base import Reader
+from converters.formats.training_keys import note_on_unread, unread_averages
 from converters.heads.file_ending import Shapes, find_ending
-from converters.names.recognition import Recognised
+from converters.metadata_keys import KERAS_CONFIG_KEY, SPEC_KEY
+from converters.names.dialect_choice import is_ignorable, recognised_names
+from converters.names.matching import Recognised
 from converters.names.sorted_names import SortedNames, notes_on, sort_names, without_front
-from converters.names.whose_names import is_ignorable, recognised_names
 from converters.names.wrapped import without_wrappers
 from converters.networks.file_network import is_stored, network_of
 from converters.networks.fit import check_fit
 from converters.networks.inserted import ADVICE as INSERTED_ADVICE
 from converters.networks.inserted import Inserted, accepted_notes, apart_from, find_inserted
 from converters.networks.wish import ADVICE, Wish, wish_of
+from converters.options import EmaUnavailable, SourceOptions
 from effnet_core import (
     CheckpointMismatch,
     EffnetError,

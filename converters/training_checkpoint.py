@@ -15,14 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.averages.ema import Ema
-from converters.checkpoint import DIALECT_KEY, SPEC_KEY, Checkpoint, SourceOptions
+from converters.checkpoint import Checkpoint
 from converters.dialects.official import GLOBAL_STEP, OFFICIAL, SLOT_SUFFIXES
 from converters.errors import OutputError, UnsupportedFile, some_of
 from converters.formats.base import Array, TensorInfo
 from converters.formats.tensor_bundle import TensorBundleWriter
+from converters.metadata_keys import DIALECT_KEY, SPEC_KEY
 from converters.names.naming import Entry, table
 from converters.opening import open_checkpoint
+from converters.options import Ema, SourceOptions
 from effnet_core import NetworkSpec, Slot, TrainingState, check_state, parameters, to_json
 
 _INT64 = np.dtype(np.int64)

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from converters.carrying.staging import StagedFile
+from converters.formats.staging import StagedFile
 from effnet.errors import DownloadError
 
 VARIABLE = "EFFNET_CACHE"

@@ -11,9 +11,9 @@ import numpy as np
 
 import converters
 from converters import Adaptation, ConversionReport, NotFinite, OutputError, SourceOptions, TargetOptions
-from converters.changes.adapting import NOTHING
-from converters.checkpoint import accepting
+from converters.changes.adaptation import NOTHING
 from converters.convert import convert_checkpoint
+from converters.options import accepting
 from effnet.formats import KERAS, asks_for_keras
 from effnet.sources import Source, find_source, is_official
 

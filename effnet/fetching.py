@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from converters.carrying.staging import StagedFile, disk_errors
+from converters.formats.staging import StagedFile, disk_errors
 from effnet.cache import VARIABLE, Record, cache_folder, digest, locked, read_record, record_path, write_record
 from effnet.download import Progress, download, proxy_settings, shown
 from effnet.errors import ChangedFile, DownloadError, InputError

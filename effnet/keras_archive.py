@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from converters import OutputError
-from converters.carrying.staging import check_output, disk_errors
 from converters.formats.keras_archive import SPEC_ENTRY
+from converters.formats.staging import check_output, disk_errors
 from effnet.backends import Network
 from effnet.choices import Backend
 from effnet.frameworks import import_frameworks

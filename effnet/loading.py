@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from converters import Adaptation, Checkpoint, SourceOptions, adapt, left_out, open_checkpoint
-from converters.changes.adapting import NOTHING
+from converters.changes.adaptation import NOTHING
 from effnet.backends import Network
 from effnet.choices import Backend
 from effnet.formats import KERAS

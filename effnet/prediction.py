@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters import OutputError, SourceOptions
-from converters.carrying.staging import StagedFile, check_output
+from converters.formats.staging import StagedFile, check_output
 from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
 from effnet.errors import NotFiniteLogits

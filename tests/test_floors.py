@@ -1,7 +1,8 @@
 """The import rules between the packages, and that importing stays cheap.
 
-`effnet_core` is the ground and uses the standard library only. `effnet_tf`, `effnet_torch` and `converters` stand on
-it side by side. `effnet` stands on all of them and imports a framework only inside the function that needs it.
+`effnet_core` is the ground and uses the standard library only. `effnet_tf`, `effnet_torch`, `effnet_onnx` and
+`converters` stand on it side by side. `effnet` stands on all of them and imports a framework only inside the function
+that needs it. Inside `converters`, each folder stands on those below it.
 """
 
 import ast
@@ -53,6 +54,14 @@ LAZY = {
     "effnet": FRAMEWORKS | {"effnet_tf", "effnet_torch", "effnet_onnx", "PIL", "jinja2", "matplotlib"},
 }
 """What a package imports inside functions only."""
+
+
+STEPS = (
+    *("errors", "aside", "metadata_keys", "dialects", "keras_json", "formats", "layouts", "options", "names"),
+    *("averages", "checkpoint", "meaning", "left_out", "carrying", "changes", "keras_models", "heads", "networks"),
+    *("opening", "convert", "comparing", "memory", "training_checkpoint"),
+)
+"""The folders and single modules of `converters`; each imports only from itself and from those before it."""
 
 
 def imports(source: str) -> Iterator[tuple[str, bool]]:
@@ -144,6 +153,41 @@ def test_a_forbidden_import_is_caught(package: str, source: str) -> None:
 )
 def test_an_import_inside_a_function_passes(package: str, source: str) -> None:
     assert violations(package, source) == []
+
+
+def upwards(step: str, source: str) -> list[str]:
+    """Imports of a module of `converters` that do not lead down, wherever they stand."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("converters"):
+            _, _, rest = (node.module or "").partition(".")
+            target = rest.partition(".")[0]
+            if target not in STEPS[: STEPS.index(step) + 1]:
+                found.append(f"{step} must not import from {node.module}")
+    return found
+
+
+def test_the_folders_of_the_converter_stand_on_each_other() -> None:
+    folder = ROOT / "converters"
+    found: dict[str, list[str]] = {}
+    for file in sorted(folder.rglob("*.py")):
+        step = file.relative_to(folder).with_suffix("").parts[0]
+        if step != "__init__":
+            found[str(file.relative_to(ROOT))] = upwards(step, file.read_text("utf-8"))
+    assert {file.split("/")[1].removesuffix(".py") for file in found} == set(STEPS)
+    assert {file: problems for file, problems in found.items() if problems} == {}
+
+
+@pytest.mark.parametrize(
+    ("step", "source"),
+    [
+        ("formats", "from converters.names.naming import Entry"),
+        ("names", "def f():\n    from converters.opening import open_checkpoint"),
+        ("errors", "from converters import convert"),
+    ],
+)
+def test_an_import_from_a_folder_above_is_caught(step: str, source: str) -> None:
+    assert upwards(step, source) != []
 
 
 def test_the_core_loads_the_standard_library_only() -> None:

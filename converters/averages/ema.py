@@ -7,27 +7,10 @@ evaluates with the shadows.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from enum import StrEnum
 from typing import NamedTuple
 
 from converters.errors import counted, some_of
-from effnet_core import EffnetError
-
-
-class Ema(StrEnum):
-    """What to do about moving averages."""
-
-    AUTO = "auto"
-    """Take them when every variable has one, or where the file holds nothing else. Where only a part of the variables
-    has one, take all variables and no average, and say how many are without."""
-    ALWAYS = "always"
-    """Take them, or fail."""
-    NEVER = "never"
-    """Take the variables themselves, or fail."""
-
-
-class EmaUnavailable(EffnetError):
-    """The set of weights that was asked for is not in the file."""
+from converters.options import Ema, EmaUnavailable
 
 
 class EmaChoice(NamedTuple):

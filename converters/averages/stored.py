@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from converters.averages.ema import Ema, EmaUnavailable, left_reason
-from converters.averages.training_keys import AVERAGED, COUNTERS
-from converters.checkpoint import SourceOptions
+from converters.averages.ema import left_reason
 from converters.errors import counted
 from converters.formats.base import Array, Location, Reader
 from converters.formats.plain_bytes import PlainBytes
+from converters.formats.training_keys import AVERAGED, COUNTERS
+from converters.options import Ema, EmaUnavailable, SourceOptions
 
 WORDS = (*AVERAGED, "averaged_model", "average_model", "swa_model", "ema_net", "net_ema")
 """What stands before the names of averages, followed by a full stop."""

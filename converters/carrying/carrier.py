@@ -17,12 +17,12 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.carrying.arrays import LARGEST_PART, cast, copy_turned, is_finite, keeps_order, permuted, permuted_parts
-from converters.carrying.aside import WORTH_IT, Aside
+from converters.aside import WORTH_IT, Aside
 from converters.carrying.epsilon import shifted
 from converters.carrying.plan import Step
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
 from converters.formats.plain_bytes import PART, PlainBytes
+from converters.layouts import LARGEST_PART, cast, copy_turned, is_finite, keeps_order, permuted, permuted_parts
 from effnet_core import EffnetError
 
 Bytes = NDArray[np.uint8]

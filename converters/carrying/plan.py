@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.carrying.arrays import cast, compose, inverse
 from converters.carrying.epsilon import has_network_epsilon, make_up
 from converters.checkpoint import Checkpoint
 from converters.dialects.dialect import Axes, Dialect, StoredNormalisation
 from converters.errors import OutputError
 from converters.formats import Format
 from converters.formats.base import Array, TensorInfo
+from converters.layouts import cast, compose, inverse
 from converters.meaning import pixel_formula, settle
 from converters.names.naming import check_has_names, table
 from effnet_core import NetworkSpec, Role

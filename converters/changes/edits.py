@@ -11,8 +11,8 @@ from zlib import crc32
 
 import numpy as np
 
-from converters.carrying.arrays import cast
 from converters.formats.base import Array
+from converters.layouts import cast
 from effnet_core import Constant, Normal, Parameter, Uniform, initializer
 
 

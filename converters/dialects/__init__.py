@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from converters.dialects.deep_learning_for_image_processing import DLFIP
 from converters.dialects.dialect import Dialect, Ignorable, Semantics
-from converters.dialects.dlfip import DLFIP
 from converters.dialects.efficientnet_pytorch import EFFICIENTNET_PYTORCH
 from converters.dialects.effnet_keras import EFFNET_KERAS
 from converters.dialects.effnet_torch import EFFNET_TORCH

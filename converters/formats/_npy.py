@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.carrying.dtypes import BFLOAT16, dtype_of
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._arrays import checked_nbytes
 from converters.formats._signatures import NPY as MAGIC
+from converters.formats.dtypes import BFLOAT16, dtype_of
 
 LONGEST_HEADER = 10_000
 """As in numpy.lib.format."""

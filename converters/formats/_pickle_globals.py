@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from converters.carrying.dtypes import BFLOAT16, dtype_of
 from converters.formats._torch_types import DTYPES, STORAGES
+from converters.formats.dtypes import BFLOAT16, dtype_of
 
 
 class Kind(Enum):

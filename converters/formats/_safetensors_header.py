@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn, cast
 
-from converters.carrying.dtypes import Dtypes
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._arrays import checked_nbytes
 from converters.formats._input import InputFile
 from converters.formats.base import NO_METADATA, TensorInfo
+from converters.formats.dtypes import Dtypes
 
 METADATA = "__metadata__"
 LARGEST_HEADER = 100_000_000

@@ -10,10 +10,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar, cast
 
-from converters.averages.training_keys import AVERAGED, COUNTERS, HOLDERS, NESTED, UNREAD_AVERAGES
 from converters.errors import UnsupportedFile, counted, some_of
 from converters.formats._pickle_values import Namespace, Opaque
-from converters.names.training_state import OPTIMISER, is_optimiser
+from converters.formats.training_keys import AVERAGED, COUNTERS, HOLDERS, NESTED, UNREAD_AVERAGES
+from converters.formats.training_state import OPTIMISER, is_optimiser
 
 T = TypeVar("T")
 

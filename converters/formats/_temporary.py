@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.carrying.staging import disk_errors
 from converters.formats.base import read_exactly
+from converters.formats.staging import disk_errors
 
 
 class TemporaryData:

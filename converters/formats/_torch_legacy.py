@@ -8,11 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from converters.carrying.dtypes import BFLOAT16, dtype_of
 from converters.errors import UnsupportedFile
 from converters.formats._arrays import little_endian
 from converters.formats._state_dict import StateDict, find_state_dict
 from converters.formats.base import Array
+from converters.formats.dtypes import BFLOAT16, dtype_of
 
 _ADVICE = (
     "In PyTorch, load the file, which you should do only if you trust it, and save `model.state_dict()` again with "

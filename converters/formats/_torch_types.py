@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.carrying.dtypes import BFLOAT16, Dtypes
+from converters.formats.dtypes import BFLOAT16, Dtypes
 
 STORAGES = Dtypes(
     {

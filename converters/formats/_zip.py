@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.carrying.aside import WORTH_IT, Aside
+from converters.aside import WORTH_IT, Aside
 from converters.errors import FormatError, UnsupportedFile
 from converters.formats._crc32 import crc32, crc32_of_both
 from converters.formats._input import InputFile

@@ -6,7 +6,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from converters.carrying.staging import StagedFile
 from converters.errors import OutputError
 from converters.formats._crc32 import crc32
 from converters.formats._zip_records import (
@@ -25,6 +24,7 @@ from converters.formats._zip_records import (
     LOCATOR64,
     LOCATOR64_SIGNATURE,
 )
+from converters.formats.staging import StagedFile
 
 # PyTorch and mmap want storages on cache lines; torch names this extra field "FB" and fills it with "Z".
 ALIGNMENT = 64

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from converters.checkpoint import SPEC_KEY
 from converters.errors import FormatError
 from converters.formats._hdf5.window import Window
+from converters.formats._keras_configured import layer_names, norm_leaves
 from converters.formats._temporary import TemporaryData
 from converters.formats._zip import Entry, Method, ScatteredChecksum, ZipArchive
 from converters.formats.base import Array, Location
 from converters.formats.keras_weights import KerasWeightsReader
 from converters.formats.plain_bytes import PlainBytes
-from converters.keras_models.config import layer_names, norm_leaves
+from converters.metadata_keys import KERAS_CONFIG_KEY, SPEC_KEY
 
 SPEC_ENTRY = "effnet.json"
 WEIGHTS_ENTRY = "model.weights.h5"
-_TEXTS = {"config.json": "model_config", "metadata.json": "keras_metadata", SPEC_ENTRY: SPEC_KEY}
+_TEXTS = {"config.json": KERAS_CONFIG_KEY, "metadata.json": "keras_metadata", SPEC_ENTRY: SPEC_KEY}
 """Entries that are text, and their keys in the metadata."""
 _LONGEST_TEXT = 16 << 20
 """Bytes; the configuration of the largest model has two million."""
@@ -68,11 +68,11 @@ class KerasArchiveReader(KerasWeightsReader):
 
     def configured_names(self) -> Mapping[str, str]:
         """Names of layers by path, from the configuration of the model."""
-        return layer_names(self._texts.get("model_config", ""))
+        return layer_names(self._texts.get(KERAS_CONFIG_KEY, ""))
 
     def configured_leaves(self) -> Mapping[str, Sequence[str]]:
         """Variables of layers by path, from the configuration of the model."""
-        return norm_leaves(self._texts.get("model_config", ""))
+        return norm_leaves(self._texts.get(KERAS_CONFIG_KEY, ""))
 
     def _read_texts(self) -> dict[str, str]:
         found: dict[str, str] = {}

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
-from converters.carrying.dtypes import BFLOAT16
 from converters.errors import FormatError, OutputError, UnsupportedFile, some_of
 from converters.formats._arrays import Expected
 from converters.formats._hdf5.attributes import Attributes
@@ -30,6 +29,7 @@ from converters.formats._hdf5.window import Window
 from converters.formats._input import InputFile
 from converters.formats._keras_layers import ORDER, layers_of
 from converters.formats.base import Array, Location, TensorInfo, Writer
+from converters.formats.dtypes import BFLOAT16
 
 _LAYERS, _WEIGHTS = "layer_names", "weight_names"
 _MODEL, _TOP_LEVEL = "model_weights", "top_level_model_weights"

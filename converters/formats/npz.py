@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from converters.carrying.staging import StagedFile
 from converters.errors import FormatError, OutputError, some_of
 from converters.formats._arrays import Expected, view
 from converters.formats._input import InputFile
@@ -22,6 +21,7 @@ from converters.formats._zip import Entry, Method, ZipArchive
 from converters.formats._zip_writer import ZipWriter
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
 from converters.formats.plain_bytes import PlainBytes
+from converters.formats.staging import StagedFile
 
 _SUFFIX = ".npy"
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from converters.carrying.staging import StagedFile
 from converters.errors import FormatError, OutputError
 from converters.formats._arrays import Expected
 from converters.formats._companions import read_companions
@@ -23,6 +22,7 @@ from converters.formats._zip_records import LOCAL_SIGNATURE
 from converters.formats._zip_writer import ZipWriter
 from converters.formats.base import Array, Location, Reader, TensorInfo, Writer
 from converters.formats.plain_bytes import PlainBytes
+from converters.formats.staging import StagedFile
 
 _ROOT = "archive/"
 _HEAD = 512

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from converters.carrying.staging import StagedFile
 from converters.errors import OutputError
 from converters.formats._arrays import Expected, checked_nbytes, little_endian, view
 from converters.formats._companions import read_companions
@@ -20,6 +19,7 @@ from converters.formats._input import InputFile
 from converters.formats._safetensors_header import DTYPES, METADATA, parse_header
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
 from converters.formats.plain_bytes import PlainBytes
+from converters.formats.staging import StagedFile
 
 
 class SafetensorsReader(Reader):

@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from converters.checkpoint import KERAS_CONFIG_KEY, SPEC_KEY, SourceOptions
 from converters.formats.base import Reader
+from converters.metadata_keys import KERAS_CONFIG_KEY, SPEC_KEY
+from converters.names.matching import Recognised
 from converters.names.naming import Entry, Unnamed, entry_of, table
-from converters.names.recognition import Recognised
 from converters.names.sorted_names import SortedNames, without_unknown_head
+from converters.options import SourceOptions
 from effnet_core import Classifier, InvalidOption, NetworkSpec, ending
 from effnet_core.parameters import classifier_parameters
 

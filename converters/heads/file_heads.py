@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from converters.checkpoint import KERAS_CONFIG_KEY, SourceOptions
 from converters.errors import counted
 from converters.formats.base import Reader
+from converters.heads.configured import KerasModel
 from converters.heads.file_ending import Ending, FindNetwork, Shapes, shapes_of
 from converters.heads.layers import NoSmallHead, UnclearHead, layers_among
 from converters.heads.small import SmallHead, find_small_head, fitted_head
 from converters.keras_models.config import UnclearModel
 from converters.keras_models.end import behind_features, last_layer
 from converters.keras_models.graph import graph_of
-from converters.keras_models.heads import KerasModel
 from converters.keras_models.wiring import SUM
+from converters.metadata_keys import KERAS_CONFIG_KEY
+from converters.names.matching import Recognised
 from converters.names.naming import entry_of, named_entry, table
-from converters.names.recognition import Recognised
 from converters.names.sorted_names import SortedNames
+from converters.options import SourceOptions
 from effnet_core import NetworkSpec, Pooling, ending, parameters, with_classes, without_classifier
 
 

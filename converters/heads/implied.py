@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from converters.averages.ema import EmaUnavailable
 from converters.averages.stored import PartOfReader
-from converters.checkpoint import Checkpoint, SourceOptions
+from converters.checkpoint import Checkpoint
 from converters.dialects import Dialect
 from converters.errors import UnknownArchitecture, some_of
 from converters.formats.base import Array, Location, Reader, TensorInfo
 from converters.formats.plain_bytes import PlainBytes
 from converters.heads.file_ending import is_of_training
 from converters.heads.layers import DenseTensors, LayerTensors, NoSmallHead
+from converters.names.dialect_choice import recognised_names
 from converters.names.sorted_names import sort_names
-from converters.names.whose_names import recognised_names
+from converters.options import EmaUnavailable, SourceOptions
 from effnet_core import CheckpointMismatch, EffnetError, Role
 from effnet_core.parameters import NORM_ROLES
 

@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from converters.checkpoint import NO_ACTIVATION
 from converters.dialects.dialect import TORCH_LEAVES, Dialect
+from converters.heads.configured import KerasModel, StatedHead, stated_head
 from converters.heads.implied import check_whole
 from converters.heads.layers import (
     DenseTensors,
@@ -22,7 +22,7 @@ from converters.heads.layers import (
     layers_among,
     rooms,
 )
-from converters.keras_models.heads import KerasModel, StatedHead, stated_head
+from converters.options import NO_ACTIVATION
 from effnet_core import (
     Activation,
     Classifier,

@@ -12,20 +12,15 @@ import numpy as np
 from converters.dialects.dialect import PixelRange
 from converters.errors import FormatError, counted
 from converters.formats.base import Array, Reader
-from converters.keras_models.model import Layer
+from converters.keras_json import Layer
+from converters.keras_models.classes import IDLE, RANDOM, RESIZING, ZEROS
 
 _EPSILON = 1e-7
 """Below which no deviation falls: keras.backend.epsilon()."""
 _LARGEST = 1e30
-SHAPING = frozenset({"CenterCrop", "RandomCrop", "Resizing", "ZeroPadding2D"})
+SHAPING = RESIZING | {ZEROS}
 """Layers that change the size of images."""
-UNCHANGED = SHAPING | {
-    *("InputLayer", "Identity", "Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise"),
-    *("RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomElasticTransform"),
-    *("RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHeight", "RandomHue"),
-    *("RandomInvert", "RandomPerspective", "RandomPosterization", "RandomRotation", "RandomSaturation"),
-    *("RandomSharpness", "RandomShear", "RandomTranslation", "RandomWidth", "RandomZoom"),
-}
+UNCHANGED = SHAPING | IDLE | RANDOM
 """Layers that leave the range of pixels as it is."""
 
 

@@ -16,15 +16,15 @@ from typing import cast
 from converters.dialects._json_fields import number
 from converters.dialects.dialect import Configured
 from converters.errors import some_of
+from converters.keras_json import Layer
+from converters.keras_models.classes import ACTIVATIONS, IDLE
 from converters.keras_models.config import layers_before, layers_beside
-from converters.keras_models.end import IDLE, advice, cut_short, last_layer
+from converters.keras_models.end import advice, cut_short, last_layer
 from converters.keras_models.geometry import Convolution, image_of, with_geometry
 from converters.keras_models.graph import graph_of
-from converters.keras_models.heads import ACTIVATIONS
-from converters.keras_models.model import Layer
 from converters.keras_models.wiring import wiring
+from converters.names.matching import Recognised
 from converters.names.naming import entries
-from converters.names.recognition import Recognised
 from effnet_core import Activation, FusedMBConv, NetworkSpec, Parameter, Role, norm_of, without_classifier
 
 _LAYERS = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "ELU": "elu"}

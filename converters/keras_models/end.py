@@ -8,23 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from converters.errors import some_of
+from converters.keras_json import Layer
+from converters.keras_models.classes import IDLE, POOLING, PRODUCT, SUM
 from converters.keras_models.graph import Following, graph_of
-from converters.keras_models.model import Layer
-from converters.keras_models.wiring import SUM, is_known
+from converters.keras_models.wiring import is_known
+from converters.names.matching import Recognised
 from converters.names.naming import entries
-from converters.names.recognition import Recognised
 from effnet_core import NetworkSpec, without_classifier
 
-IDLE = frozenset(
-    {
-        *("InputLayer", "Identity", "Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "AlphaDropout"),
-        *("ActivityRegularization", "FixedDropout"),
-    }
-)
-"""Layers that do nothing in evaluation; FixedDropout is qubvel/efficientnet's."""
-_POOLING = frozenset({"GlobalAveragePooling2D", "GlobalMaxPooling2D"})
 _SAME_NUMBERS = frozenset({"Flatten", "Reshape"})
-_INSIDE = frozenset({"Conv2D", "DepthwiseConv2D", "Multiply"})
+_INSIDE = frozenset({"Conv2D", "DepthwiseConv2D", PRODUCT})
 _LONGEST_NAME = 80
 
 
@@ -69,7 +62,7 @@ def behind_features(way: Sequence[Layer]) -> str:
     """
     steps = [layer for layer in way if layer.kind not in IDLE]
     rest = steps[1:] if steps and steps[0].kind in ("Activation", "ReLU", SUM) else steps
-    if rest and rest[0].kind in _POOLING:
+    if rest and rest[0].kind in POOLING:
         rest = [layer for layer in rest[1:] if layer.kind not in _SAME_NUMBERS]
     if not rest:
         return ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from converters.checkpoint import KERAS_CONFIG_KEY
 from converters.dialects import Dialect
 from converters.dialects.dialect import PixelRange
 from converters.errors import FormatError, some_of
@@ -17,6 +16,7 @@ from converters.keras_models.arithmetic import channels_of, deviations_of, varia
 from converters.keras_models.listed import lists_others, normalises_itself, others_of_images, plain_name
 from converters.keras_models.normalisation import Stated, input_channels
 from converters.meaning import pixel_formula
+from converters.metadata_keys import KERAS_CONFIG_KEY
 from converters.names.sorted_names import ONE_OF_SEVERAL, SortedNames
 from effnet_core import NetworkSpec
 

@@ -14,17 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
-from converters.keras_models.model import Layer
+from converters.keras_json import Layer
+from converters.keras_models.classes import IDLE, RANDOM, RESIZING, ZEROS
 from effnet_core import FusedMBConv, NetworkSpec, Padding, Parameter
 
-_ZEROS = "ZeroPadding2D"
-_RESIZING = frozenset({"Resizing", "CenterCrop", "RandomCrop"})
-_KEEPING = frozenset(
-    {
-        *("Rescaling", "Normalization", "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation"),
-        *("RandomContrast", "RandomBrightness", "Dropout", "GaussianNoise", "Activation"),
-    }
-)
+_KEEPING = RANDOM | IDLE - {"InputLayer"} | {"Rescaling", "Normalization", "Activation"}
 """Layers that give images of the size that they take."""
 _Pair = tuple[int, int]
 """Of height and width; or rows before and after."""
@@ -103,11 +97,11 @@ def image_of(way: Sequence[Layer] | None, beside: Sequence[Layer], *, channels_f
     size: tuple[object, object] | None = None
     is_certain = True
     for place, layer in enumerate(way or (), start=1):
-        if layer.kind in _RESIZING:
+        if layer.kind in RESIZING:
             size, is_certain = (layer.config.get("height"), layer.config.get("width")), True
         elif layer.kind == "InputLayer" and layer.is_followed:
             size, is_certain = _input_size(layer, channels_first=channels_first), True
-        elif layer.kind not in _KEEPING and not (layer.kind == _ZEROS and place == len(way or ())):
+        elif layer.kind not in _KEEPING and not (layer.kind == ZEROS and place == len(way or ())):
             is_certain = False
     if size is None:
         is_certain = False
@@ -220,7 +214,7 @@ def _halved(side: object) -> object:
 
 def _zeros(layer: Layer) -> tuple[_Pair, _Pair]:
     """Rows above and below, columns left and right, that a layer adds."""
-    if layer.kind != _ZEROS:
+    if layer.kind != ZEROS:
         return _NONE, _NONE
     value = layer.config.get("padding")
     rows, columns = cast("list[object]", value) if _is_pair(value) else (value, value)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from converters.keras_models.model import DEEPEST, Layer, Model, model_of, parsed, settings_of
+from converters.keras_json import DEEPEST, Layer, Model, model_of, parsed, settings_of
 
 _OUTPUT = ""
 """The node behind the outputs of the model; no layer has this path."""

@@ -28,10 +28,10 @@ from functools import partial
 from math import isclose, sqrt
 from typing import Any, cast
 
-from converters.checkpoint import KERAS_CONFIG_KEY
 from converters.dialects.dialect import PixelRange, StoredNormalisation
 from converters.errors import FormatError, counted, some_of
 from converters.formats.base import Reader
+from converters.keras_json import Layer
 from converters.keras_models.arithmetic import (
     SHAPING,
     UNCHANGED,
@@ -42,8 +42,8 @@ from converters.keras_models.arithmetic import (
     variances_of,
 )
 from converters.keras_models.config import layers_before
-from converters.keras_models.model import Layer
 from converters.meaning import pixel_formula
+from converters.metadata_keys import KERAS_CONFIG_KEY
 
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, for pixels in 0..1."""

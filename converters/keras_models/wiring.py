@@ -10,18 +10,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from converters.errors import counted, some_of
-from converters.keras_models.model import Layer
+from converters.keras_json import Layer
+from converters.keras_models.classes import ACTIVATION_LAYERS, IDLE, PRODUCT, SUM, ZEROS
 from effnet_core import FusedMBConv, NetworkSpec
 
-SUM, _PRODUCT = "Add", "Multiply"
 _LONGEST_NAME = 40
-_PASSING = frozenset(
-    {
-        *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "GlobalAveragePooling2D", "Reshape"),
-        *("ZeroPadding2D", "Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "AlphaDropout"),
-        *("Identity", "ActivityRegularization", "InputLayer"),
-    }
-)
+_PASSING = ACTIVATION_LAYERS | IDLE | {"GlobalAveragePooling2D", "Reshape", ZEROS}
 """Layers that networks are built of, or that do nothing in evaluation; activations are looked at where they stand."""
 _CHANGING = frozenset(
     {
@@ -37,7 +31,7 @@ _CHANGING = frozenset(
 
 def is_known(layer: Layer) -> bool:
     """Whether it is known here what a layer of this class does."""
-    return layer.kind in _PASSING | _CHANGING | {SUM, _PRODUCT}
+    return layer.kind in _PASSING | _CHANGING | {SUM, PRODUCT}
 
 
 class Wiring(NamedTuple):
@@ -76,7 +70,7 @@ def wiring(
         if spec.head is None and spec.blocks[-1].has_residual:
             residuals -= 1  # the last one stands behind the last norm
         gates = sum(not isinstance(block, FusedMBConv) and block.squeeze_channels is not None for block in spec.blocks)
-        for kind, expected, what in ((SUM, residuals, "residual"), (_PRODUCT, gates, "squeeze-and-excite")):
+        for kind, expected, what in ((SUM, residuals, "residual"), (PRODUCT, gates, "squeeze-and-excite")):
             if kinds[kind] != expected:
                 wrong.append(f"{counted(kinds[kind], 'layer')} {kind} where it has {expected}, one for each {what}")
     return Wiring(wrong=tuple(wrong), unknown=tuple(unknown))

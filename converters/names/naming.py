@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from converters.carrying.arrays import inverse
 from converters.dialects.dialect import Axes, BlockKind, Dialect
 from converters.formats.base import Array
+from converters.layouts import inverse
 from effnet_core import Block, EffnetError, NetworkSpec, Parameter, Role, parameters
 
 _OPTIONAL = re.compile(r"\[(.*?\{(\w+)\}.*?)\]")

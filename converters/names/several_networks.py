@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from converters.dialects import DIALECTS, Dialect
-from converters.names.recognition import Recognised, is_named, variable_name, whole_networks
+from converters.names.matching import Recognised, is_named, variable_name, whole_networks
 
 _SEPARATOR = "."
 """Of the names of PyTorch, where modules stand inside each other: what stands before a name tells the network."""

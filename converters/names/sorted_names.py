@@ -9,9 +9,9 @@ from typing import NamedTuple
 from converters.dialects import Dialect
 from converters.errors import counted, some_of
 from converters.formats.base import Reader
-from converters.names.recognition import Recognised, is_of_network, normalisation_name, usual_name, variable_name
-from converters.names.training_state import OPTIMISER, is_of_optimiser
-from converters.names.whose_names import is_ignorable
+from converters.formats.training_state import OPTIMISER, is_of_optimiser
+from converters.names.dialect_choice import is_ignorable
+from converters.names.matching import Recognised, is_of_network, normalisation_name, usual_name, variable_name
 
 STRANGER = "no part of the network"
 _FRONT = "stands in front of the network"

@@ -11,7 +11,7 @@ import re
 from converters.errors import counted
 from converters.formats.base import Array, Location, Reader
 from converters.formats.plain_bytes import PlainBytes
-from converters.names.whose_names import most_recognised
+from converters.names.dialect_choice import most_recognised
 
 _WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\.")
 """Parts of names that torch.compile, checkpointing of activations and FSDP put in front of those of what they wrap."""

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
-from converters.averages.ema import EmaUnavailable
 from converters.errors import UnknownArchitecture, counted
-from converters.names.recognition import Recognised
+from converters.names.matching import Recognised
 from converters.networks.candidates import Candidates, Shapes
 from converters.networks.cut_off import cut_off
 from converters.networks.wish import OWN_BLOCKS, Wish
+from converters.options import EmaUnavailable
 from effnet_core import (
     FAMILIES,
     VARIANTS,

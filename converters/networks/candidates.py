@@ -13,9 +13,9 @@ from dataclasses import replace
 from functools import cache
 from itertools import islice
 
+from converters.names.matching import Recognised
 from converters.names.naming import Entry, Unnamed, entries, entry_of, table
 from converters.names.patterns import pattern
-from converters.names.recognition import Recognised
 from converters.networks.wish import Wish
 from effnet_core import (
     FAMILIES,

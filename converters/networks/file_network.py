@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from converters.checkpoint import SPEC_KEY, SourceOptions
 from converters.errors import UnknownArchitecture
 from converters.formats.base import Reader
-from converters.names.recognition import Recognised
+from converters.metadata_keys import SPEC_KEY
+from converters.names.matching import Recognised
+from converters.options import SourceOptions
 from effnet_core import EffnetError, NetworkSpec, described, from_json, parameters, with_classes
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from converters.carrying.arrays import inverse
 from converters.errors import UnsupportedFile
 from converters.formats.base import Reader
+from converters.layouts import inverse
 from converters.names.naming import Entry
 from effnet_core import NetworkSpec, check_state, described
 

@@ -8,17 +8,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from converters.checkpoint import KERAS_CONFIG_KEY, SourceOptions
 from converters.dialects import DIALECTS
 from converters.dialects._json_fields import other_architecture
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
 from converters.errors import UnknownArchitecture
 from converters.formats.base import Reader
 from converters.meaning import configured, normalised_by, pixel_formula, understood
-from converters.names.recognition import Recognised
-from converters.names.whose_names import is_hinted, texts_of
+from converters.metadata_keys import KERAS_CONFIG_KEY
+from converters.names.dialect_choice import is_hinted, texts_of
+from converters.names.matching import Recognised
 from converters.networks.architecture import find_architecture
 from converters.networks.wish import wish_of
+from converters.options import SourceOptions
 from effnet_core import VARIANTS, NetworkSpec, Preprocessing
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from converters.errors import counted, some_of
 from converters.formats.base import Reader
+from converters.names.matching import Recognised, is_named
 from converters.names.patterns import paths_of_body
-from converters.names.recognition import Recognised, is_named
 from converters.names.sorted_names import SortedNames
 
 INSERTED = "inserted into the network, whose logits differ without it, as was accepted"

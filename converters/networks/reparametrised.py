@@ -9,7 +9,7 @@ from typing import NamedTuple
 from converters.dialects import Dialect
 from converters.errors import UnsupportedFile, counted, some_of
 from converters.formats.base import Reader
-from converters.names.recognition import Recognised, is_named
+from converters.names.matching import Recognised, is_named
 
 _SAVED_AGAIN = "in the program that made the model, then save its state_dict again."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from converters.checkpoint import SourceOptions
+from converters.options import SourceOptions
 from effnet_core import mismatch
 
 OWN_BLOCKS = (

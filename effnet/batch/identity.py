@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from converters.digests import state_digest
+from converters.comparing.digests import state_digest
 from effnet import __version__
 from effnet.batch.listing import Survey
 from effnet.batch.options import BatchOptions, Plan

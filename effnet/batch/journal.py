@@ -18,7 +18,7 @@ from typing import Any, cast
 from filelock import FileLock, Timeout
 
 from converters import OutputError
-from converters.carrying.staging import check_output
+from converters.formats.staging import check_output
 from effnet.batch.finished import check_record_file, record_file, with_digest
 from effnet.batch.identity import differences
 from effnet.batch.rows import Value

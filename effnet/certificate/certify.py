@@ -13,10 +13,10 @@ import numpy as np
 
 import converters
 from converters import Adaptation, Checkpoint, SourceOptions, TargetOptions
-from converters.carrying.arrays import cast
-from converters.carrying.staging import StagedFile, check_output
 from converters.convert import DTYPES
 from converters.formats import output_format
+from converters.formats.staging import StagedFile, check_output
+from converters.layouts import cast
 from effnet.backends import Network
 from effnet.certificate.measuring import (
     array_digest,

@@ -13,7 +13,7 @@ from effnet.cli.sources import SourcePair, with_source_flags
 
 if TYPE_CHECKING:
     from converters import Difference
-    from converters.difference import FieldDifference, TensorDifference
+    from converters.comparing.difference import FieldDifference, TensorDifference
 
 DIFFERENT = 1
 _SHOWN = 20
@@ -62,7 +62,7 @@ def diff(
 
 
 def _show(found: "Difference", *, every_tensor: bool) -> None:
-    from converters.difference import Verdict
+    from converters.comparing.difference import Verdict
 
     for side, notes in (("A", found.notes_a), ("B", found.notes_b)):
         for note in notes:

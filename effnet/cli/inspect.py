@@ -102,7 +102,7 @@ def _summary(found: "Inspection") -> None:
 
 def _averages(found: "Inspection") -> str:
     if not found.has_ema:
-        from converters.averages.training_keys import unread_averages
+        from converters.formats.training_keys import unread_averages
 
         return "present, not read" if unread_averages(found.skipped) else "none"
     return "present, taken" if found.uses_ema else "present, not taken"

@@ -56,7 +56,7 @@ class Contents:
 
 def contents_of(network: Network, spec: NetworkSpec, options: ExportOptions) -> Contents:
     """What an export of `network` carries, written as `spec` says. Raises `InputError` for labels that do not fit."""
-    from converters.digests import state_digest
+    from converters.comparing.digests import state_digest
 
     classifier = network.spec.classifier
     classes = 0 if classifier is None else classifier.num_classes

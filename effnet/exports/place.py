@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters import OutputError
-from converters.carrying.staging import check_output, disk_errors
+from converters.formats.staging import check_output, disk_errors
 from effnet.exports.options import ENDINGS, VERSIONED, ExportOptions
 
 _SAVED_MODEL = "saved_model.pb"

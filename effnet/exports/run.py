@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters import Adaptation, OutputError, SourceOptions, fold
-from converters.changes.adapting import NOTHING
-from converters.checkpoint import DIALECT_KEY, SPEC_KEY
+from converters.changes.adaptation import NOTHING
 from converters.dialects.native import NATIVE
 from converters.formats.saved_model import add_metadata
+from converters.metadata_keys import DIALECT_KEY, SPEC_KEY
 from effnet.backends import Network
 from effnet.errors import InputError, WrongExport
 from effnet.exports.card import CARD, Contents, contents_of

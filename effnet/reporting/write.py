@@ -6,8 +6,8 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
-from converters.carrying.staging import StagedFile, check_output
 from converters.errors import OutputError
+from converters.formats.staging import StagedFile, check_output
 from effnet.backends import Network
 from effnet.errors import MissingFramework, install_command
 from effnet.reporting.content import Report, content, document

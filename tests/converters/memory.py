@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.checkpoint import Checkpoint, SourceOptions
+from converters.checkpoint import Checkpoint
 from converters.dialects import DIALECTS
 from converters.formats.base import Array
 from converters.memory import MemoryReader
 from converters.names.naming import table
 from converters.opening import understand
+from converters.options import SourceOptions
 from effnet_core import NetworkSpec
 
 DEFAULT = SourceOptions()

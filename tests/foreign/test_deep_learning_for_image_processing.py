@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from converters import UnknownArchitecture, open_checkpoint
-from converters.checkpoint import SourceOptions
+from converters.options import SourceOptions
 from tests.foreign.comparison import check_back, check_controls, check_every_variant, check_names, check_there
 from tests.foreign.judge import Judge, Network, judging, narrow
 

@@ -70,7 +70,7 @@ def check_kinds(made: Made) -> None:
 
 
 def test_stages_of_more_blocks_than_the_alphabet_has_letters(judge: Judge) -> None:
-    """The published networks have fewer; tests/converters/test_keras_names.py has the names of all of them."""
+    """The published networks have fewer; tests/converters/dialects/test_keras_names.py has the names of all of them."""
     shapes = judge.shapes(narrow("EfficientNetV2S", depth=1.8))
     spec = resolve("v2-s", width=WIDTH, depth=1.8, num_classes=10)
     entries = table(DIALECTS["keras-applications-v2"], spec, scope="")

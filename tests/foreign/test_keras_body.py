@@ -284,6 +284,35 @@ def test_another_layer_in_the_place_of_one_is_refused(layer: str, kind: str, sai
     assert distance(path, logits, "torch", IN_SPITE) > 1e-3
 
 
+class FixedDropout(keras.layers.Dropout):
+    """The class with which the package `efficientnet` drops residual branches."""
+
+
+def with_fixed_dropout(**kinds: str) -> Any:
+    """The network with that class, and with other classes for the layers of these names."""
+    config = backbone(include_top=True, classes=5, classifier_activation=None).get_config()
+    for entry in config["layers"]:
+        if entry["class_name"] == "Dropout" and entry["config"]["name"] != "top_dropout":
+            entry |= {"class_name": "FixedDropout", "registered_name": "FixedDropout", "module": None}
+        entry["class_name"] = kinds.get(entry["config"]["name"], entry["class_name"])
+    with keras.saving.custom_object_scope({"FixedDropout": FixedDropout}):
+        model = keras.Model.from_config(config)
+    assert sum(isinstance(layer, FixedDropout) for layer in model.layers) == 4
+    return model
+
+
+@FILES
+def test_a_dropout_of_a_class_of_its_own_hides_nothing(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"fixed{suffix}"
+    logits = saved(with_fixed_dropout(), path)
+    with open_checkpoint(path) as checkpoint:
+        assert not any("FixedDropout" in note for note in checkpoint.notes)
+    assert distance(path, logits, "torch") < BOUND
+    saved(with_fixed_dropout(block2a_se_excite="Add"), tmp_path / f"sum{suffix}")
+    with pytest.raises(UnknownArchitecture, match="6 layers Add where it has 5, .* 9 layers Multiply where it has 10"):
+        open_checkpoint(tmp_path / f"sum{suffix}")
+
+
 @pytest.mark.parametrize("name", ["block2a_expand_conv", "block2a_dwconv", "top_conv"])
 def test_an_activation_inside_a_convolution_is_refused(name: str, tmp_path: Path) -> None:
     saved(edited(settings(**{name: {"activation": "tanh"}})), tmp_path / "inside.keras")

@@ -44,7 +44,7 @@ def test_another_registry_would_be_seen(document: str) -> None:
 
 
 WITHOUT_V1 = [name for name, row in DIALECTS.items() if row.families is not None and Family.V1 not in row.families]
-"""Every format holds the others' tensors in tests/converters/test_digests.py."""
+"""Every format holds the others' tensors in tests/converters/comparing/test_digests.py."""
 
 
 @pytest.mark.parametrize("dialect", WITHOUT_V1)

@@ -5,7 +5,7 @@ Source: tensorflow/core/framework/types.proto.
 
 from __future__ import annotations
 
-from converters.carrying.dtypes import Dtypes
+from converters.formats.dtypes import Dtypes
 
 STRING = 7
 

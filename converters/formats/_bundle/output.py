@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from converters.carrying.staging import StagedFile, disk_errors
 from converters.errors import OutputError
 from converters.formats._bundle.files import DATA_SUFFIX, INDEX_SUFFIX, BundlePaths, data_name, sibling
 from converters.formats._bundle.folder import CHECKPOINT, write_checkpoint
 from converters.formats._bundle.sidecar import SUFFIX
+from converters.formats.staging import StagedFile, disk_errors
 
 
 def output_prefix(path: Path) -> Path:

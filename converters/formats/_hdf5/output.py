@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.carrying.dtypes import BFLOAT16
-from converters.carrying.staging import StagedFile
 from converters.errors import OutputError
 from converters.formats._arrays import Expected
 from converters.formats._hdf5.sparse import SparseFile
 from converters.formats.base import Array, Location, TensorInfo
+from converters.formats.dtypes import BFLOAT16
+from converters.formats.staging import StagedFile
 
 ALIGNMENT = 8
 """Bytes; every structure and every array begins at a multiple."""

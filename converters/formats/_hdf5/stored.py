@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from converters.carrying.dtypes import BFLOAT16, dtype_of
 from converters.formats._arrays import checked_nbytes, little_endian
 from converters.formats._hdf5.attributes import Attributes
 from converters.formats._hdf5.datatype import TypeClass, number, shape_of, type_class, width
 from converters.formats._hdf5.errors import UNSOUND, damaged, unusual
 from converters.formats._hdf5.header import Header, MessageType, last
+from converters.formats.dtypes import BFLOAT16, dtype_of
 
 _PLACE = struct.Struct("<QQ")
 _NOWHERE = (1 << 64) - 1

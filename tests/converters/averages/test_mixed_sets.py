@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from converters import DIALECTS, Ema, SourceOptions, open_checkpoint
-from converters.averages.training_keys import AVERAGED, NESTED
 from converters.formats import open_reader
 from converters.formats.base import Array
+from converters.formats.training_keys import AVERAGED, NESTED
 from converters.names.naming import table
 from effnet_core import EffnetError, resolve, without_head
 from tests.converters.formats import containers

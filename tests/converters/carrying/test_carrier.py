@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from converters import Ema, FormatError, OutputError, SourceOptions, convert, open_checkpoint, save_state
-from converters.carrying import aside, carrier
+from converters import Ema, FormatError, OutputError, SourceOptions, aside, convert, open_checkpoint, save_state
+from converters.carrying import carrier
 from converters.formats import open_reader, plain_bytes
 from effnet_core import resolve
 from tests.converters.memory import equal

@@ -11,9 +11,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from converters.carrying.staging import StagedFile
 from converters.errors import FormatError, OutputError
 from converters.formats.base import TensorInfo
+from converters.formats.staging import StagedFile
 from converters.formats.tensor_bundle import TensorBundleReader, TensorBundleWriter
 from tests.converters.formats.bundle_tables import arrays, same_bits
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from converters import SourceOptions, UnknownArchitecture, UnknownDialect, UnsupportedFile
-from converters.checkpoint import SPEC_KEY
 from converters.formats.base import Array
 from converters.memory import MemoryReader
+from converters.metadata_keys import SPEC_KEY
 from converters.opening import understand
 from effnet_core import (
     VARIANTS,

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from converters.carrying.values import blocks, narrowest, widened
 from converters.checkpoint import Checkpoint
+from converters.comparing.values import blocks, narrowest, widened
 from converters.convert import Progress
 from converters.formats.base import Array
 

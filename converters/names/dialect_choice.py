@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from functools import cache
 
-from converters.checkpoint import DIALECT_KEY, SourceOptions
 from converters.dialects import DIALECTS, Dialect
 from converters.errors import counted, some_of
 from converters.formats import FORMATS
 from converters.formats.base import Reader
-from converters.names.patterns import pattern
-from converters.names.recognition import (
+from converters.metadata_keys import DIALECT_KEY
+from converters.names.matching import (
     Recognised,
     is_of_network,
     normalisation_name,
@@ -21,7 +20,9 @@ from converters.names.recognition import (
     starts_of_networks,
     variable_name,
 )
+from converters.names.patterns import pattern
 from converters.names.several_networks import others_beside
+from converters.options import SourceOptions
 from effnet_core import EffnetError
 
 _FEW = 40

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from converters.carrying.values import FLOAT32, FLOAT64, bits, blocks, widened
 from converters.checkpoint import Checkpoint, Source
+from converters.comparing.values import FLOAT32, FLOAT64, bits, blocks, widened
 from converters.convert import Progress
 from converters.formats.base import Array
 from effnet_core import NetworkSpec

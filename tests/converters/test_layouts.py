@@ -4,8 +4,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from converters.carrying.arrays import cast, compose, inverse, is_finite, permuted, permuted_parts
 from converters.formats.base import Scratch
+from converters.layouts import cast, compose, inverse, is_finite, permuted, permuted_parts
 
 SHAPES = [(1, 1, 700, 300), (3, 3, 40, 520), (5, 5, 600, 1), (1, 1, 1, 1), (300, 700), (7,), (0, 3)]
 

@@ -41,6 +41,6 @@ def adapt(checkpoint: Checkpoint, adaptation: Adaptation = NOTHING) -> Checkpoin
     """
     if adaptation == NOTHING:
         return checkpoint
-    from converters.changes.adapted import adapted  # noqa: PLC0415 - most conversions change nothing
+    from converters.changes.adapted_checkpoint import adapted  # noqa: PLC0415 - most conversions change nothing
 
     return adapted(checkpoint, adaptation)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from converters import diff, digest, open_checkpoint, save_state
-from converters.difference import Difference, Verdict, compare
+from converters.comparing.difference import Difference, Verdict, compare
 from converters.memory import state_checkpoint
 from effnet_core import Padding, resolve
 from tests.lively import lively_state

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.changes.adapting import Adaptation
+from converters.changes.adaptation import Adaptation
 from converters.changes.edits import CutFirst, Draw, Edit, RepeatInputs, SumInputs
-from converters.checkpoint import Checkpoint, Source, check_classes
+from converters.checkpoint import Checkpoint, Source
 from converters.dialects.native import NATIVE
 from converters.errors import counted
 from converters.formats.base import Array, Location, Reader, TensorInfo
 from converters.formats.plain_bytes import PlainBytes
 from converters.names.naming import Entry, entry_of
+from converters.options import check_classes
 from effnet_core import (
     InvalidOption,
     NetworkSpec,
@@ -93,7 +94,7 @@ def adapted(checkpoint: Checkpoint, adaptation: Adaptation) -> Checkpoint:
     changed = _changed(checkpoint, adaptation)
     if not adaptation.fold:
         return changed
-    from converters.changes.folded import folded  # noqa: PLC0415 - most adaptations keep the normalisations
+    from converters.changes.folded_checkpoint import folded  # noqa: PLC0415 - most adaptations keep the normalisations
 
     return folded(changed)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from converters.carrying.staging import StagedFile
 from converters.errors import OutputError
+from converters.formats.staging import StagedFile
 
 
 @pytest.fixture(params=["unnamed", "hidden name"])
@@ -100,7 +100,7 @@ def test_an_output_that_appears_meanwhile_stays(tmp_path: Path) -> None:
 
 def test_killed_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     script = (
-        "import os, signal, sys; from pathlib import Path; from converters.carrying.staging import StagedFile\n"
+        "import os, signal, sys; from pathlib import Path; from converters.formats.staging import StagedFile\n"
         "staged = StagedFile(Path(sys.argv[1]), overwrite=False, sync=False)\n"
         "staged.write(b'x' * 1_000_000); print(staged.path.stat().st_size); sys.stdout.flush()\n"
         "os.kill(os.getpid(), signal.SIGKILL)"

@@ -12,8 +12,9 @@ from math import isfinite
 from typing import cast
 
 from converters.heads.layers import DenseTensors, LayerTensors, NormTensors, NoSmallHead
+from converters.keras_json import Layer
+from converters.keras_models.classes import ACTIVATIONS, IDLE, IN_TRAINING_ONLY, POOLING
 from converters.keras_models.config import UnclearModel, layers_behind
-from converters.keras_models.model import Layer
 from effnet_core import (
     Activation,
     HiddenActivation,
@@ -25,15 +26,9 @@ from effnet_core import (
     Role,
 )
 
-_POOLING = {"GlobalAveragePooling2D": Pooling.AVERAGE, "GlobalMaxPooling2D": Pooling.MAX}
-ACTIVATIONS = {**{str(activation): activation for activation in Activation}, "silu": Activation.SWISH}
-"""By the names that Keras gives them."""
 _OF_PROBABILITIES = ("softmax", "sigmoid")
 _LINEAR = "linear"
-_IN_TRAINING_ONLY = frozenset(
-    {"SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization"}
-)
-_UNCHANGED = frozenset({"InputLayer", "Flatten", "Identity"})
+_UNCHANGED = IDLE - IN_TRAINING_ONLY | {"Flatten"}
 """Layers that do nothing to (N, C)."""
 
 
@@ -65,7 +60,7 @@ class KerasModel:
             way = self.behind or ()
         except UnclearModel:
             return None
-        return next((_POOLING[layer.kind] for layer in way if layer.kind in _POOLING), None)
+        return next((POOLING[layer.kind] for layer in way if layer.kind in POOLING), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +123,7 @@ class _Reading:
 
     def take(self, layer: Layer) -> None:
         """The next layer before the last dense one. Raises `NoSmallHead` for one that no head can have."""
-        if layer.kind in _IN_TRAINING_ONLY or (layer.kind == "Dropout" and self.pooling is None):
+        if layer.kind in IN_TRAINING_ONLY and (layer.kind != "Dropout" or self.pooling is None):
             self.noted.append(f"left out {_named(layer)}, which acts in training only")
         elif self.pooling is None:
             self._pool(layer)
@@ -147,9 +142,9 @@ class _Reading:
             raise NoSmallHead(f"the model's configuration has {_named(layer)}, which no definition has")
 
     def _pool(self, layer: Layer) -> None:
-        if layer.kind not in _POOLING:
+        if layer.kind not in POOLING:
             raise NoSmallHead(f"the model's configuration has {_named(layer)} in the place of a global pooling")
-        self.pooling = _POOLING[layer.kind]
+        self.pooling = POOLING[layer.kind]
         self.keeps_axes = bool(layer.config.get("keepdims")) and not self.flattens
 
     def _dense(self, layer: Layer, activation: Activation | None) -> HiddenDense:

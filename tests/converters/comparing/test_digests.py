@@ -22,18 +22,18 @@ from converters import (
     save_state,
     state_digest,
 )
-from converters.averages.ema import Ema
-from converters.digests import PREFIX, tensor_digest
+from converters.comparing.digests import PREFIX, tensor_digest
 from converters.formats import open_reader
 from converters.meaning import understood
 from converters.memory import state_checkpoint
+from converters.options import Ema
 from effnet_core import Padding, resolve
 from tests import oracle
 from tests.lively import lively_state
 
 SPEC = resolve("b0", width=0.38, depth=0.3, num_classes=10)
 STATE = lively_state(SPEC)
-DOCUMENT = Path(__file__).parents[2] / "docs" / "digest.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "digest.md"
 
 
 def _specified() -> Callable[[dict[str, np.ndarray]], str]:

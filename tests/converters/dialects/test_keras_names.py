@@ -10,7 +10,7 @@ from converters import DIALECTS
 from converters.names.naming import table
 from effnet_core import VARIANTS, Family, resolve
 
-FOLDER = Path(__file__).parents[1] / "data/keras_shapes"
+FOLDER = Path(__file__).parents[2] / "data/keras_shapes"
 THEIRS = {
     file: json.loads(gzip.decompress((FOLDER / f"{file}.json.gz").read_bytes())) for file in ("applications", "hub")
 }

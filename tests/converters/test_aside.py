@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from converters.carrying import aside
-from converters.carrying.aside import Aside
+from converters import aside
+from converters.aside import Aside
 
 
 @pytest.mark.parametrize("cores", [1, 2])

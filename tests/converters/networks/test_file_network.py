@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from converters import SourceOptions, UnknownArchitecture
-from converters.checkpoint import SPEC_KEY, Checkpoint
+from converters.checkpoint import Checkpoint
 from converters.memory import MemoryReader
+from converters.metadata_keys import SPEC_KEY
 from converters.opening import understand
 from effnet_core import Activation, NetworkSpec, Padding, Pooling, norm_of, resolve, to_json
 from tests.converters.memory import equal, in_dialect

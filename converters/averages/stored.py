@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from converters.averages.ema import left_reason
 from converters.errors import counted
-from converters.formats.base import Array, Location, Reader
-from converters.formats.plain_bytes import PlainBytes
+from converters.formats.around import ReaderAround
+from converters.formats.base import Reader
 from converters.formats.training_keys import AVERAGED, COUNTERS
 from converters.options import Ema, EmaUnavailable, SourceOptions
 
@@ -185,30 +185,9 @@ def _note(found: Averages, variables: list[str], absent: list[str], *, takes: bo
     return f"Took the variables, not their moving averages, such as {average}."
 
 
-class PartOfReader(Reader):
+class PartOfReader(ReaderAround):
     """A reader that does not show some of the tensors in a file."""
 
     def __init__(self, reader: Reader, *, hidden: Collection[str]) -> None:
-        self._reader = reader
-        self.describe_as(reader)
+        super().__init__(reader)
         self.tensors = {name: info for name, info in reader.tensors.items() if name not in hidden}
-
-    def read(self, name: str) -> Array:
-        """The array; it is valid until the next `read` or `close`."""
-        return self._reader.read(name)
-
-    def plain(self, name: str) -> PlainBytes | None:
-        """The bytes of the array."""
-        return self._reader.plain(name)
-
-    def check_plain(self) -> None:
-        """Compare the checksum of what was read, as the file's own reader does."""
-        self._reader.check_plain()
-
-    def location(self, name: str) -> Location | None:
-        """Where the plain bytes of the array are."""
-        return self._reader.location(name)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._reader.close()

@@ -17,8 +17,8 @@ import numpy as np
 
 from converters.checkpoint import Source
 from converters.errors import FormatError
-from converters.formats.base import Array, Location, Reader
-from converters.formats.plain_bytes import PlainBytes
+from converters.formats.around import ReaderAround
+from converters.formats.base import Array, Reader
 from effnet_core import EffnetError, NetworkSpec, Parameter, Role
 
 SHIFTED_KEY = "effnet.variances"
@@ -100,7 +100,7 @@ def _entry(variances: Mapping[str, Array], *, epsilon: float) -> str:
 def read_originals(reader: Reader) -> tuple[float, dict[str, Array]] | None:
     """Epsilon and variances by canonical name from before the shift; None where none are kept.
 
-    Raises `FormatError` for an entry that cannot be a conversion wrote.
+    Raises `FormatError` for an entry that no conversion can have written.
     """
     text = reader.metadata.get(SHIFTED_KEY)
     if text is None:
@@ -127,33 +127,20 @@ def read_originals(reader: Reader) -> tuple[float, dict[str, Array]] | None:
         ) from None
 
 
-class RestoringReader(Reader):
+class RestoringReader(ReaderAround):
     """Another reader, some of whose arrays are replaced by those from before a conversion shifted them."""
 
     def __init__(self, reader: Reader, arrays: Mapping[str, Array]) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._arrays = dict(arrays)
-        self.describe_as(reader)
 
-    def read(self, name: str) -> Array:
+    def held(self, name: str) -> str | None:
+        """The same; None for one that is replaced."""
+        return None if name in self._arrays else name
+
+    def made(self, name: str) -> Array:
         """The array, as it was before the shift."""
-        return self._arrays[name] if name in self._arrays else self._reader.read(name)
-
-    def plain(self, name: str) -> PlainBytes | None:
-        """The bytes of the array, None for one that is restored."""
-        return None if name in self._arrays else self._reader.plain(name)
-
-    def check_plain(self) -> None:
-        """Compare the checksum of what was read, as the file's own reader does."""
-        self._reader.check_plain()
-
-    def location(self, name: str) -> Location | None:
-        """Where the plain bytes of the array are, None for one that is restored."""
-        return None if name in self._arrays else self._reader.location(name)
-
-    def close(self) -> None:
-        """Close the other reader."""
-        self._reader.close()
+        return self._arrays[name]
 
 
 class Restored(NamedTuple):

@@ -16,8 +16,8 @@ from converters.changes.edits import CutFirst, Draw, Edit, RepeatInputs, SumInpu
 from converters.checkpoint import Checkpoint, Source
 from converters.dialects.native import NATIVE
 from converters.errors import counted
-from converters.formats.base import Array, Location, Reader, TensorInfo
-from converters.formats.plain_bytes import PlainBytes
+from converters.formats.around import ReaderAround
+from converters.formats.base import Array, Reader, TensorInfo
 from converters.names.naming import Entry, entry_of
 from converters.options import check_classes
 from effnet_core import (
@@ -146,40 +146,25 @@ class Edited:
     info: TensorInfo
 
 
-class EditedReader(Reader):
+class EditedReader(ReaderAround):
     """A file of which some tensors are edited as they are read, and to which drawn ones are added."""
 
     def __init__(self, reader: Reader, edited: Mapping[str, Edited]) -> None:
-        self.describe_as(reader)
+        super().__init__(reader)
         self.tensors = {**reader.tensors, **{name: change.info for name, change in edited.items()}}
-        self._reader = reader
         self._edited = edited
 
-    def read(self, name: str) -> Array:
-        """The array, edited where it is to be."""
-        change = self._edited.get(name)
-        if change is None:
-            return self._reader.read(name)
+    def held(self, name: str) -> str | None:
+        """The same; None where the tensor is edited or drawn."""
+        return None if name in self._edited else name
+
+    def made(self, name: str) -> Array:
+        """The tensor as edited, or drawn."""
+        change = self._edited[name]
         if isinstance(change.edit, Draw):
             return change.edit.values(change.info.dtype)
         array = change.edit.apply(self._reader.read(name), change.entry.axes.index(change.edit.axis))
         return np.ascontiguousarray(array)
-
-    def plain(self, name: str) -> PlainBytes | None:
-        """The bytes of the array, None for one that is edited."""
-        return None if name in self._edited else self._reader.plain(name)
-
-    def check_plain(self) -> None:
-        """Compare the checksum of what was read, as the file's own reader does."""
-        self._reader.check_plain()
-
-    def location(self, name: str) -> Location | None:
-        """As in the file; edited arrays are nowhere in it."""
-        return None if name in self._edited else self._reader.location(name)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._reader.close()
 
 
 def _stem_edit(spec: NetworkSpec, in_channels: int) -> Edit:

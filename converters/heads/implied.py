@@ -15,8 +15,8 @@ from converters.averages.stored import PartOfReader
 from converters.checkpoint import Checkpoint
 from converters.dialects import Dialect
 from converters.errors import UnknownArchitecture, some_of
-from converters.formats.base import Array, Location, Reader, TensorInfo
-from converters.formats.plain_bytes import PlainBytes
+from converters.formats.around import ReaderAround
+from converters.formats.base import Array, Reader, TensorInfo
 from converters.heads.file_ending import is_of_training
 from converters.heads.layers import DenseTensors, LayerTensors, NoSmallHead
 from converters.names.dialect_choice import recognised_names
@@ -164,38 +164,23 @@ def _own_bias(reader: Reader, options: SourceOptions) -> LacksImplied | None:
     return LacksImplied(found, [_of_classifier(path, is_stated=False)])
 
 
-class CompletedReader(Reader):
+class CompletedReader(ReaderAround):
     """Another reader, with tensors that the file lacks."""
 
     def __init__(self, reader: Reader, lacking: LacksImplied) -> None:
-        self._reader = reader
+        super().__init__(reader)
         self._values = {one.name: one.value for one in lacking.tensors}
-        self.describe_as(reader)
         self.tensors = _with(reader.tensors, lacking.tensors)
         self.implied = frozenset(self._values)
 
-    def read(self, name: str) -> Array:
-        """The array; of one that the file lacks, zeros or ones."""
-        if name not in self._values:
-            return self._reader.read(name)
+    def held(self, name: str) -> str | None:
+        """The same; None for one that the file lacks."""
+        return None if name in self._values else name
+
+    def made(self, name: str) -> Array:
+        """Zeros or ones."""
         info = self.tensors[name]
         return np.full(info.shape, self._values[name], info.dtype)
-
-    def plain(self, name: str) -> PlainBytes | None:
-        """The bytes of the array, None for one that the file lacks."""
-        return None if name in self._values else self._reader.plain(name)
-
-    def check_plain(self) -> None:
-        """Compare the checksum of what was read, as the file's own reader does."""
-        self._reader.check_plain()
-
-    def location(self, name: str) -> Location | None:
-        """Where the plain bytes of the array are, None for one that the file lacks."""
-        return None if name in self._values else self._reader.location(name)
-
-    def close(self) -> None:
-        """Close the other reader."""
-        self._reader.close()
 
 
 def _with(tensors: Mapping[str, TensorInfo], implied: Sequence[Implied]) -> dict[str, TensorInfo]:

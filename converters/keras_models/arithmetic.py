@@ -110,7 +110,7 @@ def _flat(value: object) -> list[float]:
 
 def channels_of(reader: Reader, name: str, channels: int) -> tuple[float, ...]:
     """The numbers of a tensor, one a channel. Raises `FormatError` where they are not that many, or not finite."""
-    array: Array = reader.read(name).astype(np.float64).reshape(-1)
+    array: Array = reader.read_ahead(name).astype(np.float64).reshape(-1)
     numbers = _numbers(array.tolist(), channels)
     if numbers is None:
         raise FormatError(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from converters.errors import counted
-from converters.formats.base import Array, Location, Reader
-from converters.formats.plain_bytes import PlainBytes
+from converters.formats.around import ReaderAround
+from converters.formats.base import Reader
 from converters.names.dialect_choice import most_recognised
 
 _WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\.")
@@ -33,13 +33,13 @@ def without_wrappers(reader: Reader, *, prefix: str | None) -> Reader:
     return other if unwrapped > known else reader
 
 
-class _Unwrapped(Reader):
+class _Unwrapped(ReaderAround):
     """A reader that gives tensors other names."""
 
     def __init__(self, reader: Reader, names: dict[str, str]) -> None:
         """`names` are those that it gives, with those in the file."""
-        self._reader, self._names = reader, names
-        self.describe_as(reader)
+        super().__init__(reader)
+        self._names = names
         self.tensors = {name: reader.tensors[held]._replace(name=name) for name, held in names.items()}
         changed = [held for name, held in names.items() if name != held]
         self.notes = (
@@ -48,22 +48,6 @@ class _Unwrapped(Reader):
             "read without them.",
         )
 
-    def read(self, name: str) -> Array:
-        """The array; it is valid until the next `read` or `close`."""
-        return self._reader.read(self._names[name])
-
-    def plain(self, name: str) -> PlainBytes | None:
-        """The bytes of the array."""
-        return self._reader.plain(self._names[name])
-
-    def check_plain(self) -> None:
-        """Compare the checksum of what was read, as the file's own reader does."""
-        self._reader.check_plain()
-
-    def location(self, name: str) -> Location | None:
-        """Where the plain bytes of the array are."""
-        return self._reader.location(self._names[name])
-
-    def close(self) -> None:
-        """Close the file."""
-        self._reader.close()
+    def held(self, name: str) -> str:
+        """The name in the file."""
+        return self._names[name]

@@ -309,7 +309,7 @@ def test_a_dropout_of_a_class_of_its_own_hides_nothing(suffix: str, tmp_path: Pa
         assert not any("FixedDropout" in note for note in checkpoint.notes)
     assert distance(path, logits, "torch") < BOUND
     saved(with_fixed_dropout(block2a_se_excite="Add"), tmp_path / f"sum{suffix}")
-    with pytest.raises(UnknownArchitecture, match="6 layers Add where it has 5, .* 9 layers Multiply where it has 10"):
+    with pytest.raises(UnknownArchitecture, match=r"6 layers Add where it has 5, .* 9 layers Multiply where it has 10"):
         open_checkpoint(tmp_path / f"sum{suffix}")
 
 

@@ -24,8 +24,9 @@ from converters import DIALECTS, SourceOptions, open_checkpoint, save_state
 from converters.dialects._huggingface_config import companions
 from converters.dialects.dialect import StoredNormalisation
 from converters.formats import open_reader
+from converters.formats._keras_configured import layer_names
 from converters.formats.base import Reader
-from converters.keras_models.config import UnclearModel, layer_names, layers_behind
+from converters.keras_models.config import UnclearModel, layers_behind
 from converters.keras_models.end import unusual_end
 from converters.keras_models.graph import graph_of
 from converters.keras_models.normalisation import stated_normalisation

@@ -70,10 +70,14 @@ def test_converting_loads_no_framework(tmp_path):
 ELSEWHERE = {
     *(f"effnet_core.{name}" for name in ("counting", "initializers", "layer_list", "learning_rate", "naming")),
     *(f"effnet_core.{name}" for name in ("options", "pixel_plan", "resolving", "taps", "training", "variants")),
-    *(f"converters.{name}" for name in ("difference", "digests", "memory", "changes.adapted", "changes.folding")),
+    "converters.changes.folding",
+    *(
+        f"converters.{name}"
+        for name in ("comparing.difference", "comparing.digests", "memory", "changes.adapted_checkpoint")
+    ),
     *(f"converters.networks.{name}" for name in ("architecture", "candidates", "cut_off", "found_network")),
-    *(f"converters.heads.{name}" for name in ("file_heads", "layers", "small")),
-    *(f"converters.keras_models.{name}" for name in ("config", "heads", "normalisation")),
+    *(f"converters.heads.{name}" for name in ("configured", "file_heads", "layers", "small")),
+    *(f"converters.keras_models.{name}" for name in ("config", "normalisation")),
     *(f"converters.dialects._huggingface_{name}" for name in ("config", "options", "reading")),
     "converters.dialects._json_fields",
     *(f"converters.dialects.{name}" for name in ("_timm_config", "_timm_names", "_timm_options")),

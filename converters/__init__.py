@@ -19,11 +19,12 @@ from converters.changes.adaptation import Adaptation, adapt
 from converters.checkpoint import Checkpoint
 from converters.convert import DTYPES, ConversionReport, TargetOptions, convert
 from converters.dialects import DIALECTS, Dialect
-from converters.errors import FormatError, OutputError, UnknownArchitecture, UnsupportedFile
+from converters.errors import FormatError, OutputError, UnknownArchitecture, UnreadableFile, UnsupportedFile
 from converters.formats import FORMATS, WRITTEN_FORMATS
 from converters.left_out import LeftOut, left_out
 from converters.meaning import DifferentSemantics
 from converters.names.dialect_choice import SeveralNetworks, UnknownDialect
+from converters.names.naming import Unnamed
 from converters.opening import open_checkpoint
 from converters.options import Ema, EmaUnavailable, SourceOptions
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from converters.changes.folding import fold
     from converters.comparing.difference import Difference, diff
     from converters.comparing.digests import Digest, digest, state_digest
+    from converters.heads.layers import NoSmallHead, UnclearHead
     from converters.memory import save_state, state_checkpoint
     from converters.training_checkpoint import Training, read_training_checkpoint, write_training_checkpoint
 
@@ -53,14 +55,18 @@ __all__ = [
     "EpsilonCannotBeMadeUpFor",
     "FormatError",
     "LeftOut",
+    "NoSmallHead",
     "NotFinite",
     "OutputError",
     "SeveralNetworks",
     "SourceOptions",
     "TargetOptions",
     "Training",
+    "UnclearHead",
     "UnknownArchitecture",
     "UnknownDialect",
+    "Unnamed",
+    "UnreadableFile",
     "UnsupportedFile",
     "adapt",
     "convert",
@@ -78,6 +84,8 @@ __all__ = [
 
 _MODULES = {
     "CannotFold": "converters.changes.folded_values",
+    "NoSmallHead": "converters.heads.layers",
+    "UnclearHead": "converters.heads.layers",
     "Training": "converters.training_checkpoint",
     "Difference": "converters.comparing.difference",
     "Digest": "converters.comparing.digests",

@@ -12,7 +12,7 @@ from converters.averages.ema import choose_ema, left_reason
 from converters.averages.stored import PartOfReader, choose_set
 from converters.carrying.epsilon import restore
 from converters.checkpoint import Checkpoint, Source
-from converters.errors import UnknownArchitecture, UnreadableFile
+from converters.errors import UnreadableFile
 from converters.formats import open_reader
 from converters.formats.base import Reader
 from converters.formats.training_keys import note_on_unread, unread_averages
@@ -24,15 +24,12 @@ from converters.names.sorted_names import SortedNames, notes_on, sort_names, wit
 from converters.names.wrapped import without_wrappers
 from converters.networks.file_network import is_stored, network_of
 from converters.networks.fit import check_fit
-from converters.networks.inserted import ADVICE as INSERTED_ADVICE
-from converters.networks.inserted import Inserted, accepted_notes, apart_from, find_inserted
-from converters.networks.wish import ADVICE, Wish, wish_of
+from converters.networks.inserted import Inserted, accepted_notes, apart_from, find_inserted, refusal
 from converters.options import EmaUnavailable, SourceOptions
 from effnet_core import (
     CheckpointMismatch,
     EffnetError,
     NetworkSpec,
-    described,
 )
 
 if TYPE_CHECKING:
@@ -43,11 +40,16 @@ NOTHING_HIDDEN: Mapping[str, str] = MappingProxyType({})
 
 
 def open_checkpoint(path: str | Path, options: SourceOptions | None = None) -> Checkpoint:
-    """Open a checkpoint of any format and dialect; reads names, shapes and dtypes, but no weights.
+    """Open a checkpoint of any format and dialect.
 
-    Raises `FormatError` or `UnsupportedFile` for a file that cannot be read, `UnknownDialect` and
-    `UnknownArchitecture` where nothing known fits, `EmaUnavailable` when the file lacks the weights that `options.ema`
-    names, and `CheckpointMismatch` listing every tensor that is missing, unexpected or of another shape.
+    Reads names, shapes and dtypes; of the numbers only those by which a Keras network normalises pixels, and the
+    running variances of a file that says it was converted with another epsilon.
+
+    Raises `UnreadableFile` where there is no file to read, `FormatError` or `UnsupportedFile` for one that cannot be
+    understood, `UnknownDialect`, `SeveralNetworks` and `UnknownArchitecture` where nothing known fits or too much does,
+    `UnclearHead` for a head that `options` say too little about, `EmaUnavailable` when the file lacks the weights that
+    `options.ema` names, `InvalidOption` for options that fit no network, and `CheckpointMismatch` listing every tensor
+    that is missing, unexpected or of another shape. All are `EffnetError`.
     """
     if path == "":
         raise UnreadableFile("Expected the path of a checkpoint, found an empty one.")
@@ -95,7 +97,13 @@ def understand(
         return _understand(whole, options, hidden=hidden, only_averages=only_averages)
     except EffnetError as error:
         from converters.heads.implied import understood_with_more  # noqa: PLC0415 - most files lack nothing
+        from converters.networks.biased import HasBiases, UnbiasedReader  # noqa: PLC0415 - and have nothing too much
 
+        if isinstance(error, HasBiases):
+            unbiased = UnbiasedReader(whole, error.biases)
+            checkpoint = understand(unbiased, options, hidden=hidden, only_averages=only_averages)
+            checkpoint.notes += (error.note,)
+            return checkpoint
         again = partial(_understand, options=options, hidden=hidden, only_averages=only_averages)
         return understood_with_more(again, error, whole, options, hidden=hidden)
 
@@ -107,15 +115,8 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
 
         check_not_quantised(whole, whole.metadata.get(KERAS_CONFIG_KEY, ""))
     reader = PartOfReader(whole, hidden=hidden) if hidden else whole
-    recognised = recognised_names(reader, options)
+    recognised, sorted_names, inserted = _names_of(reader, options)
     dialect = recognised.dialect
-    sorted_names = _behind_front(reader, recognised, sort_names(reader, recognised))
-    inserted = find_inserted(reader, recognised, sorted_names)
-    if unknown := [*sorted_names.strangers, *inserted.within]:
-        from converters.networks.reparametrised import check_not_reparametrised  # noqa: PLC0415 - published checkpoints come without this
-
-        check_not_reparametrised(reader, recognised, unknown)
-    sorted_names = apart_from(inserted, sorted_names, accepted=options.accept_different_logits)
     stated = _stated_normalisation(reader, recognised, sorted_names, options)
     only_averages |= bool(sorted_names.shadows) and not sorted_names.raw
 
@@ -136,23 +137,26 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
     chosen, other = (shadows, raw) if choice.uses_ema else (raw, shadows)
     aside = dict.fromkeys(other.values(), left_reason(takes_averages=choice.uses_ema)) | dict(hidden)
     try:
-        check_fit(reader, spec, entries, chosen, advice=_OF_AVERAGES + ADVICE if only_averages else ADVICE)
+        check_fit(reader, spec, entries, chosen)
     except CheckpointMismatch as mismatch:
-        from converters.networks.look_alike import look_alike  # noqa: PLC0415 - most files fit
+        from converters.networks.misfit import explained  # noqa: PLC0415 - most files fit
 
-        if (what := look_alike(spec, mismatch)) is not None:
-            raise UnknownArchitecture(
-                f"{reader.path} holds the names of {described(spec)}, but {what}. Use it with the code that made it, "
-                "or train an EfficientNet."
-            ) from None
-        if not mismatch.missing and not mismatch.misshapen and {*mismatch.unexpected} <= {*inserted.within}:
-            raise _changed(reader, spec, inserted) from None
-        shapes = {variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()}
-        advice = _on_its_end(reader) + _advice(recognised, shapes, options)
-        check_fit(reader, spec, entries, chosen, advice=_OF_AVERAGES + advice if only_averages else advice)
+        error = explained(
+            mismatch,
+            reader,
+            spec,
+            entries=entries,
+            chosen=chosen,
+            shapes={variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()},
+            recognised=recognised,
+            inserted=inserted,
+            options=options,
+            before=_OF_AVERAGES if only_averages else "",
+        )
+        raise error from None
     changing = inserted.changing(has_classifier=spec.classifier is not None)
     if changing and not options.accept_different_logits:
-        raise _changed(reader, spec, inserted)
+        raise refusal(reader, spec, inserted)
     sources = tuple(Source(entry=entry, name=chosen[entry.name]) for entry in entries)
     restored = restore(whole, spec, sources)
     return Checkpoint(
@@ -175,13 +179,16 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
     )
 
 
-def _changed(reader: Reader, spec: NetworkSpec, inserted: Inserted) -> CheckpointMismatch:
-    return CheckpointMismatch(
-        unexpected=inserted.changing(has_classifier=spec.classifier is not None),
-        subject=str(reader.path),
-        network=described(spec),
-        advice=INSERTED_ADVICE,
-    )
+def _names_of(reader: Reader, options: SourceOptions) -> tuple[Recognised, SortedNames, Inserted]:
+    """Whose names a file has, what each of its tensors is by them, and what stands inside the network."""
+    recognised = recognised_names(reader, options)
+    names = _behind_front(reader, recognised, sort_names(reader, recognised))
+    inserted = find_inserted(reader, recognised, names)
+    if unknown := [*names.strangers, *inserted.within]:
+        from converters.networks.reparametrised import check_not_reparametrised  # noqa: PLC0415 - of few files
+
+        check_not_reparametrised(reader, recognised, unknown)
+    return recognised, apart_from(inserted, names, accepted=options.accept_different_logits), inserted
 
 
 def _behind_front(reader: Reader, recognised: Recognised, names: SortedNames) -> SortedNames:
@@ -241,37 +248,3 @@ def _notes_in_front(
     from converters.keras_models.front import notes_in_front  # noqa: PLC0415 - as above
 
     return notes_in_front(names, reader, recognised.dialect, spec, stated, stem=_stem(recognised))
-
-
-def _advice(recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], options: SourceOptions) -> str:
-    """What to do if the tensors do not fit a network that the user described, or hold layers that tell too little."""
-    hidden = recognised.dialect.layers.get("hidden")
-    if hidden is not None and options.spec is None and any(_begins(name, hidden) for name in shapes):
-        return (
-            "Hidden layers between pooling and classifier do not tell their activations, and the file holds no "
-            "definition of its network: give it with --spec FILE.json, in Python SourceOptions(spec=...)."
-        )
-    if wish_of(options) == Wish():
-        return ADVICE
-    from converters.networks.architecture import find_architecture  # noqa: PLC0415 - most files fit
-
-    try:
-        found = find_architecture(recognised, shapes, Wish())
-    except EffnetError:
-        return ADVICE
-    spec = found.spec
-    words = f"--arch {spec.name} --width {spec.width:g} --depth {spec.depth:g}"
-    classes = "" if spec.classifier is None else f" --num-classes {spec.classifier.num_classes}"
-    return f"Without these options: {found.note} ({words}{classes})"
-
-
-def _on_its_end(reader: Reader) -> str:
-    if KERAS_CONFIG_KEY not in reader.metadata:
-        return ""
-    from converters.keras_models.end import unusual_end  # noqa: PLC0415 - as above
-
-    return unusual_end(reader.metadata[KERAS_CONFIG_KEY])
-
-
-def _begins(name: str, template: str) -> bool:
-    return name.startswith(template.partition("{")[0])

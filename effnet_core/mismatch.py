@@ -48,7 +48,20 @@ class CheckpointMismatch(EffnetError):
         self.unexpected = tuple(unexpected)
         self.misshapen = tuple(misshapen)
         self.foreign = dict(foreign)
+        self._subject, self._network = subject, network
         super().__init__("\n".join((f"{subject} does not fit {network}.", *self._lines(), advice)))
+
+    def with_advice(self, advice: str) -> CheckpointMismatch:
+        """The same differences, with another last line."""
+        return CheckpointMismatch(
+            missing=self.missing,
+            unexpected=self.unexpected,
+            misshapen=self.misshapen,
+            foreign=self.foreign,
+            subject=self._subject,
+            network=self._network,
+            advice=advice,
+        )
 
     def _lines(self) -> list[str]:
         pool = [name for name in self.unexpected if len(name) <= _NAME_LENGTH][:_NEAR_POOL]

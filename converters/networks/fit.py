@@ -11,15 +11,13 @@ from converters.names.naming import Entry
 from effnet_core import NetworkSpec, check_state, described
 
 
-def check_fit(
-    reader: Reader, spec: NetworkSpec, entries: tuple[Entry, ...], chosen: Mapping[str, str], *, advice: str
-) -> None:
+def check_fit(reader: Reader, spec: NetworkSpec, entries: tuple[Entry, ...], chosen: Mapping[str, str]) -> None:
     """Raise unless the chosen tensors (variable to name) are those of the network, in their shapes, and floating-point.
 
-    Raises `CheckpointMismatch` with every difference, which ends with `advice`, and `UnsupportedFile` for integers.
+    Raises `CheckpointMismatch` with every difference, and `UnsupportedFile` for integers.
     """
     if not _fits(reader, entries, chosen):
-        _refuse(reader, spec, entries, chosen, advice=advice)
+        _refuse(reader, spec, entries, chosen)
     for name in chosen.values():
         dtype = reader.tensors[name].dtype
         if dtype.kind != "f" and dtype.name != "bfloat16":
@@ -36,9 +34,7 @@ def _fits(reader: Reader, entries: tuple[Entry, ...], chosen: Mapping[str, str])
     return found == expected and len(found) == len(entries)
 
 
-def _refuse(
-    reader: Reader, spec: NetworkSpec, entries: tuple[Entry, ...], chosen: Mapping[str, str], *, advice: str
-) -> None:
+def _refuse(reader: Reader, spec: NetworkSpec, entries: tuple[Entry, ...], chosen: Mapping[str, str]) -> None:
     """Raise `CheckpointMismatch` with every difference between the chosen tensors and the network."""
     by_name = {entry.name: entry for entry in entries}
     shapes: dict[str, tuple[int, ...]] = {}
@@ -57,5 +53,4 @@ def _refuse(
         foreign={entry.parameter.name: entry.name for entry in entries},
         subject=str(reader.path),
         network=described(spec),
-        advice=advice,
     )

@@ -16,6 +16,7 @@ from converters.formats.base import Reader
 from converters.names.matching import Recognised, is_named
 from converters.names.patterns import paths_of_body
 from converters.names.sorted_names import SortedNames
+from effnet_core import CheckpointMismatch, NetworkSpec, described
 
 INSERTED = "inserted into the network, whose logits differ without it, as was accepted"
 ADVICE = (
@@ -119,3 +120,13 @@ def _listed_between(reader: Reader, names: SortedNames, strangers: Mapping[str, 
         for name, inner in strangers.items()
         if body[0] < places[name] < body[-1] and len(reader.tensors[name].shape) >= _NOT_DENSE
     ) - {""}
+
+
+def refusal(reader: Reader, spec: NetworkSpec, inserted: Inserted) -> CheckpointMismatch:
+    """The error for a file with layers inside its network."""
+    return CheckpointMismatch(
+        unexpected=inserted.changing(has_classifier=spec.classifier is not None),
+        subject=str(reader.path),
+        network=described(spec),
+        advice=ADVICE,
+    )

@@ -62,21 +62,19 @@ def companions(spec: NetworkSpec) -> Mapping[str, str]:
 
 
 def to_config(spec: NetworkSpec) -> dict[str, Any]:
-    """The fields of EfficientNetConfig for the network, at its own resolution.
+    """The fields of EfficientNetConfig for the network, at its own resolution; of EfficientNetModel without classifier.
 
     Raises `NoConfig` where transformers' model would be another network.
     """
     problems, norm = _problems(spec), norm_of(spec, wanted="an epsilon")
-    if problems or spec.head is None or spec.classifier is None:
+    if problems or spec.head is None:
         raise NoConfig(
             f"transformers' EfficientNet cannot be this {spec.name}: {'; '.join(problems)}. Write another dialect, "
             "such as native or effnet-torch."
         )
     stages = VARIANTS[spec.name].stages
-    labels = range(spec.classifier.num_classes)
     return {
         "model_type": "efficientnet",
-        "architectures": ["EfficientNetForImageClassification"],
         "num_channels": spec.stem.in_channels,
         "image_size": spec.preprocessing.resolution,
         "width_coefficient": spec.width,
@@ -92,13 +90,23 @@ def to_config(spec: NetworkSpec) -> dict[str, Any]:
         "squeeze_expansion_ratio": 0.25,
         "hidden_act": "swish",
         "hidden_dim": spec.head.out_channels,
-        "pooling_type": POOLING[spec.classifier.pooling],
         "batch_norm_eps": norm.epsilon,
         # Handed to PyTorch as it is, which means the weight of the new statistic by it.
         "batch_norm_momentum": round(1 - norm.decay, 12),
-        "dropout_rate": spec.classifier.dropout_rate,
         "drop_connect_rate": _drop_connect_rate(spec),
         "num_hidden_layers": 4 * sum(stage.repeats for stage in stages),
+        **_of_classifier(spec.classifier),
+    }
+
+
+def _of_classifier(classifier: Classifier | None) -> dict[str, Any]:
+    if classifier is None:
+        return {"architectures": ["EfficientNetModel"]}
+    labels = range(classifier.num_classes)
+    return {
+        "architectures": ["EfficientNetForImageClassification"],
+        "pooling_type": POOLING[classifier.pooling],
+        "dropout_rate": classifier.dropout_rate,
         "id2label": {str(index): f"LABEL_{index}" for index in labels},
         "label2id": {f"LABEL_{index}": index for index in labels},
     }
@@ -144,9 +152,9 @@ def _problems(spec: NetworkSpec) -> list[str]:
     """Where transformers' model would not be the network."""
     if spec.family is not Family.V1 or not all(isinstance(block, MBConv) for block in spec.blocks):
         return [f"it knows the family {Family.V1.value} alone"]
-    if spec.head is None or spec.classifier is None:
-        return ["it ends with a head and a classifier, which this network has not"]
-    found = _inexpressible(spec, spec.head, spec.classifier)
+    if spec.head is None:
+        return ["it has a head behind its blocks, which this network has not"]
+    found = _inexpressible(spec, spec.head)
     if found:
         return found
     # The first block of a stage has no residual there, even where width 0.13 makes its ends equal.
@@ -168,9 +176,9 @@ def _problems(spec: NetworkSpec) -> list[str]:
     return []
 
 
-def _inexpressible(spec: NetworkSpec, head: Head, classifier: Classifier) -> list[str]:
+def _inexpressible(spec: NetworkSpec, head: Head) -> list[str]:
     found: list[str] = []
-    if classifier.hidden:
+    if spec.classifier is not None and spec.classifier.hidden:
         found.append("its classifier is one dense layer")
     if spec.preprocessing.resolution % 2:
         found.append(f"its stem is right for even sides alone, not for {spec.preprocessing.resolution} pixels")

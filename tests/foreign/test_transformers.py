@@ -67,6 +67,14 @@ def test_native_size(judge: Judge, tmp_path: Path) -> None:
     check_back(judge, made, ours, tmp_path / "ours", to="huggingface")
 
 
+def test_a_model_without_classifier(judge: Judge, tmp_path: Path) -> None:
+    made = judge.make(narrow("b0", classes=0), sizes=RIGHT_SIZES["b0"])
+    ours = check_there(made, "safetensors", SourceOptions())
+    assert ours.spec.classifier is None
+    check_controls(ours, made)
+    check_back(judge, made, ours, tmp_path / "ours", to="huggingface")
+
+
 def test_maximum_pooling(judge: Judge, tmp_path: Path) -> None:
     made = judge.make(narrow("b0", pooling_type="max"), sizes=RIGHT_SIZES["b0"])
     ours = check_there(made, "safetensors", HUGGINGFACE)

@@ -78,7 +78,7 @@ def test_what_is_written_is_read() -> None:
         (resolve("b0", resolution=225), "even sides alone"),
         (resolve("b0", width=0.13), "no residual in the first block"),
         (replace(resolve("b0"), depth=1.1), "coefficients"),
-        (replace(resolve("b0"), classifier=None), "ends with a head and a classifier"),
+        (replace(resolve("b0"), classifier=None, head=None), "has a head behind its blocks"),
         (
             replace(resolve("b0"), classifier=replace(CLASSIFIER, hidden=(HiddenDropout(dropout_rate=0.5),))),
             "one dense",

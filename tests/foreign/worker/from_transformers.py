@@ -1,4 +1,6 @@
-"""EfficientNetForImageClassification of transformers, saved and loaded with its own `save_pretrained` machinery.
+"""EfficientNetForImageClassification of transformers, or EfficientNetModel where there are no classes.
+
+Both are saved and loaded with their own `save_pretrained` machinery.
 
 Its configuration scales the network. `hidden_dim`, the channels of the head, and `depthwise_padding`, the blocks that
 see an odd grid at the nominal size, must be given; here they are computed for `image_size`.
@@ -12,7 +14,7 @@ from typing import Any
 
 from torch import nn
 from torch_model import TorchModel
-from transformers import EfficientNetConfig, EfficientNetForImageClassification
+from transformers import EfficientNetConfig, EfficientNetForImageClassification, EfficientNetModel
 from transformers.models.efficientnet.modeling_efficientnet import round_filters
 
 PUBLISHED = {
@@ -33,7 +35,7 @@ PUBLISHED = {
 class Model(TorchModel):
     @staticmethod
     def build(network: dict[str, Any]) -> nn.Module:
-        return EfficientNetForImageClassification(_configuration(network))
+        return _kind(network)(_configuration(network))
 
     def save(self, folder: Path) -> dict[str, Path]:
         self.module.save_pretrained(folder)
@@ -42,12 +44,14 @@ class Model(TorchModel):
     def load(self, path: Path) -> None:
         # The configuration beside the file, as its users have it; without one, that of the network asked for.
         config = None if (path.parent / "config.json").exists() else self.module.config
-        self.module, report = EfficientNetForImageClassification.from_pretrained(
-            path.parent, config=config, output_loading_info=True
-        )
+        self.module, report = _kind(self.network).from_pretrained(path.parent, config=config, output_loading_info=True)
         if any(report.values()):
             raise ValueError(f"{path} does not fit: {report}")
         self.module.eval()
+
+
+def _kind(network: dict[str, Any]) -> Any:
+    return EfficientNetForImageClassification if network["classes"] else EfficientNetModel
 
 
 def _configuration(network: dict[str, Any]) -> EfficientNetConfig:

@@ -65,7 +65,9 @@ class TorchModel:
         kind = getattr(torch, dtype)
         result = self.module.to(kind)(nchw(images).to(kind))
         self.module.float()
-        return getattr(result, "logits", result).numpy()
+        for output in ("logits", "pooler_output"):
+            result = getattr(result, output, result)
+        return result.numpy()
 
     def save(self, folder: Path) -> dict[str, Path]:
         path = folder / "network.pth"

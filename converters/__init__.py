@@ -1,9 +1,6 @@
 """Checkpoints of EfficientNets: files x names <-> one canonical state, without any framework.
 
-`opening.py` leads from a path to an open checkpoint, `convert.py` from there to a file that is written. On the way:
-`formats`, what a file holds, and `dialects`, how others name tensors; `names`, whose names these are, `networks`, which
-network, `heads`, how it ends, `averages`, which of two sets of weights, `keras_models`, what the configuration of a
-Keras model says; `changes`, what is wanted otherwise, and `carrying`, the way of the arrays.
+README.md beside this file has the way of a checkpoint through the folders, and the words that they use.
 
 What comparing, hashing and saving need is imported when it is first used, so that converting does not wait for it.
 """

@@ -1,6 +1,6 @@
 """What a file says of its network in timm's words.
 
-timm's folders say it in config.json; its training program in the
+timm's folders say it in config.json, and so do those of transformers around its networks; its training program in the
 checkpoint (`arch`, `args`), Lightning modules in what they were made with (`hyper_parameters`).
 
 Source: timm 1.0.31, models/_hub.py (config.json), utils/checkpoint_saver.py and train.py (without `args`, `arch` is the
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from converters.dialects._json_fields import Fields, as_fields, fields_of
+from converters.dialects._json_fields import Fields, as_fields, fields_of, timm_backbone
 from converters.dialects._timm_names import TF, VARIANT_OF, bare, tag_of
 
 _LIKE_TIMM = re.compile(r"(?:^|_)efficientnet(?:v2)?_")
@@ -103,6 +103,9 @@ def _statements(texts: Mapping[str, str]) -> Iterator[Statement]:
     if isinstance(name := document.get("architecture"), str):
         options = {"global_pool": document.get("global_pool")} | dict(as_fields(document.get("model_args")) or {})
         yield Statement(where="the file config.json", name=name, is_certain=True, options=options)
+    elif (backbone := timm_backbone(document)) is not None:
+        options = {"output_stride": backbone.get("output_stride")}
+        yield Statement(where="the file config.json", name=backbone["backbone"], is_certain=True, options=options)
     args = fields_of(texts.get("args")) or {}
     if (name := texts.get("arch")) is not None:
         yield Statement(where="the checkpoint's arch", name=name, is_certain=False, options=_trained_with(args))

@@ -42,7 +42,7 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
     elif said is not None:
         notes = (f"{_sentence(said.where)} says {said.name[:80]!r}, which is none of timm's names.",)
     elif (two := disagreement(found)) is not None:
-        notes = (two,)
+        found, notes = (), (two,)
     named = prepared_as_named(spec, found)
     spec = named.spec
     where, fields = _of_images(texts, is_timm=said is not None and said.variant is not None)

@@ -1,7 +1,8 @@
 """What a file says of its network in timm's words.
 
 timm's folders say it in config.json, and so do those of transformers around its networks; its training program in the
-checkpoint (`arch`, `args`), Lightning modules in what they were made with (`hyper_parameters`).
+checkpoint (`arch`, `args`), Lightning modules in what they were made with (`hyper_parameters`); others somewhere beside
+the weights.
 
 Source: timm 1.0.31, models/_hub.py (config.json), utils/checkpoint_saver.py and train.py (without `args`, `arch` is the
 lower-case name of a class); only earlier versions have `bn_tf`.
@@ -10,6 +11,7 @@ lower-case name of a class); only earlier versions have `bn_tf`.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -18,6 +20,8 @@ from converters.dialects._json_fields import Fields, as_fields, fields_of, timm_
 from converters.dialects._timm_names import TF, VARIANT_OF, bare, tag_of
 
 _LIKE_TIMM = re.compile(r"(?:^|_)efficientnet(?:v2)?_")
+_ALONE = re.compile(r"(?:(?:hf[-_]hub:)?timm/|tu-)?[a-z0-9_]+(?:\.[a-z0-9_]*in(?:1|12|21)k[a-z0-9_]*)?")
+"""A name with or without its weights, and neither a path nor the name of a file."""
 _WORDS = ("model_name", "arch", "architecture", "model", "backbone", "encoder_name", "encoder", "backbone_name", "name")
 """What people call the option that names the network."""
 _PARTS = frozenset({"backbone", "encoder_name", "encoder", "backbone_name"})
@@ -28,6 +32,9 @@ _POOLINGS = re.compile(r"(?:fast)?(?:avg|max|avgmax|catavgmax)|fast")
 """What timm takes for the pooling before a classifier."""
 _OPTIONS_OF = ("args", "hyper_parameters")
 """Where programs keep options of which one may name the network, by words that are known."""
+_REST = "checkpoint"
+"""What else stands beside the weights."""
+_MOST_FOUND, _LONGEST_PATH = 20, 160
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +71,15 @@ class Statement:
 
 
 def told(texts: Mapping[str, str]) -> tuple[Statement, ...]:
-    """What names a network of timm, in the place that says it most surely: config.json, then options of
-    programs. Where nothing does, what names another network.
+    """What names a network of timm, in the place that says it most surely: config.json, then options that are known to
+    name networks, then whatever else has such a name. Where nothing does, what names another network.
     """
     known = list(_statements(texts))
     certain = [one for one in known if one.is_certain]
     if certain:
         return tuple(certain)
     named = [one for one in known if one.variant is not None or _LIKE_TIMM.search(one.model)]
-    return tuple(named or known)
+    return tuple(named or _anywhere(texts) or known)
 
 
 def statement(texts: Mapping[str, str], variant: str = "") -> Statement | None:
@@ -118,6 +125,22 @@ def _statements(texts: Mapping[str, str]) -> Iterator[Statement]:
             ):
                 options = _trained_with(fields, word)
                 yield Statement(where=f"the checkpoint's {key}.{word}", name=name, is_certain=False, options=options)
+
+
+def _anywhere(texts: Mapping[str, str]) -> list[Statement]:
+    """Every text beside the weights that is one of timm's names and nothing else, those further up first."""
+    held = deque((f"{key}.", fields_of(texts.get(key)) or {}) for key in _OPTIONS_OF)
+    held.append(("", fields_of(texts.get(_REST)) or {}))
+    found: list[Statement] = []
+    while held and len(found) < _MOST_FOUND:
+        path, fields = held.popleft()
+        for key, value in fields.items():
+            if isinstance(value, str) and _ALONE.fullmatch(value) and bare(value) in VARIANT_OF:
+                where, options = f"the checkpoint's {path}{key[:40]}", _trained_with(fields, key)
+                found.append(Statement(where=where, name=value, is_certain=False, options=options))
+            elif (inner := as_fields(value)) is not None and len(path) < _LONGEST_PATH:
+                held.append((f"{path}{key[:40]}.", inner))
+    return found
 
 
 def _trained_with(args: Fields, word: str = "") -> Fields:

@@ -43,7 +43,7 @@ _MBCONV = {
 }
 
 _MAXIMUM = "global_pool='max'"
-_PLACES = frozenset({"config.json", "arch", "args", "hyper_parameters"})
+_PLACES = frozenset({"config.json", "arch", "args", "hyper_parameters", "checkpoint"})
 """Where a file may name a network in timm's words."""
 
 

@@ -119,7 +119,7 @@ def test_folders_tell_timm_what_they_hold(name: str, judge: Judge, tmp_path: Pat
     assert too_far(judge.logits(folder, like=made), made.logits, factor=1e6)
 
 
-PUBLISHED = """
+CONFIGURATIONS = """
 import csv, sys
 import timm
 from timm.models import get_pretrained_cfg
@@ -136,7 +136,7 @@ for name in timm.list_models("tf_efficientnet*", pretrained=True):
 def test_the_table_of_published_weights_is_that_of_timm(judge: Judge) -> None:
     """`tests/converters/dialects/test_timm_weights.py` compares with the table what names of weights are taken for."""
     assert judge.name == "timm"
-    command = [str(ENVIRONMENT / "bin" / "python"), "-c", PUBLISHED]
+    command = [str(ENVIRONMENT / "bin" / "python"), "-c", CONFIGURATIONS]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     table = (ROOT / "tests" / "data" / "timm_tf_names.csv").read_text()
     assert done.stdout == table

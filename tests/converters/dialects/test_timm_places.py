@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 
 from converters import SourceOptions, UnknownArchitecture, open_checkpoint
 from converters.dialects._json_fields import other_architecture
+from converters.dialects._timm_config import configured
 from converters.dialects._timm_statements import told
-from effnet_core import Padding
+from effnet_core import Padding, resolve
 from tests.converters.dialects.test_timm_statements import STATE, USUAL, beside, is_told, saved
+from tests.converters.hostile_texts import cases
 
 OTHER = "which is no EfficientNet"
 
@@ -182,3 +185,18 @@ def test_what_is_read_is_bounded(tmp_path: Path) -> None:
         assert not is_told(found)
     found = saved(tmp_path, {"net": NAME, "config": circle})
     assert is_told(found)
+
+
+def test_damaged_texts_are_read_without_harm() -> None:
+    spec = resolve("b0", num_classes=5)
+    honest = {"model": {"net": "tf_efficientnet_b0.ap_in1k", "bn_eps": 1e-5, "inner": {"text": "x"}}, "mean": [0.5]}
+    control = configured(spec, {"checkpoint": json.dumps(honest)})
+    assert (control.spec.preprocessing.recipe, control.spec.norm and control.spec.norm.epsilon) == ("advprop", 1e-5)
+    found = [
+        configured(spec, {key: text.decode(errors="replace")})
+        for key in ("checkpoint", "hyper_parameters")
+        for _, text in cases(honest, values=25)
+    ]
+    assert len(found) >= 300
+    assert all(len(note) < 1000 for said in found for note in (*said.notes, said.weights, said.remark))
+    assert {said.spec.preprocessing.recipe for said in found} == {"advprop", "autoaugment"}

@@ -75,9 +75,23 @@ def whole_numbers(value: object) -> list[int] | None:
     return found if len(found) == len(items) else None
 
 
+def timm_backbone(document: Fields) -> Fields | None:
+    """The fields that transformers has for a network of timm which is part of another one, `backbone` its name.
+
+    They are the document itself, or stand in it where a whole model has such a part.
+    """
+    for fields in (document, as_fields(document.get("backbone_config")) or {}):
+        is_timm = fields.get("model_type") == "timm_backbone" or fields.get("use_timm_backbone") is True
+        if is_timm and isinstance(fields.get("backbone"), str):
+            return fields
+    return None
+
+
 def other_architecture(texts: Mapping[str, str]) -> str | None:
     """What `config.json` calls a network that is no EfficientNet, in the words of timm or of transformers."""
     document = fields_of(texts.get("config.json")) or {}
+    if (backbone := timm_backbone(document)) is not None:
+        document = {"architecture": backbone["backbone"]}
     listed = document.get("architectures")
     names = [document.get("architecture"), *(cast("list[object]", listed) if isinstance(listed, list) else ())]
     said = [name for name in (*names, document.get("model_type")) if isinstance(name, str) and name]

@@ -11,8 +11,9 @@ from dataclasses import replace
 from math import floor
 
 from converters.dialects._json_fields import Fields, as_fields, fields_of, number, numbers, side, whole_numbers
-from converters.dialects._timm_names import WAY_OUT, statement
 from converters.dialects._timm_options import with_options
+from converters.dialects._timm_prepared import prepared_as_named
+from converters.dialects._timm_statements import WAY_OUT, disagreement, statement, told
 from converters.dialects.dialect import Configured, PixelRange
 from effnet_core import JpegDecoding, NetworkSpec, Preprocessing, Resampling, ShorterSide, WholeImage
 
@@ -32,15 +33,18 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
     """The network with the options and preprocessing that timm's texts say; images are evaluated at `test_` sizes."""
     notes: tuple[str, ...] = ()
     refusal = None
-    said = statement(texts)
+    found = told(texts)
+    said = statement(texts, spec.name)
     if said is not None and said.variant is not None:
         spec, notes, refusal = with_options(spec, said)
         if said.variant != spec.name:
-            notes += (
-                f"{said.where[:1].upper()}{said.where[1:]} says {said.name[:80]!r}; the tensors say {spec.name}.",
-            )
+            notes += (f"{_sentence(said.where)} says {said.name[:80]!r}; the tensors say {spec.name}.",)
     elif said is not None:
-        notes = (f"{said.where[:1].upper()}{said.where[1:]} says {said.name[:80]!r}, which is none of timm's names.",)
+        notes = (f"{_sentence(said.where)} says {said.name[:80]!r}, which is none of timm's names.",)
+    elif (two := disagreement(found)) is not None:
+        found, notes = (), (two,)
+    named = prepared_as_named(spec, found)
+    spec = named.spec
     where, fields = _of_images(texts, is_timm=said is not None and said.variant is not None)
     channels = spec.stem.in_channels
     spec, pixels = replace(spec, preprocessing=_sized(spec.preprocessing, fields)), _pixels(fields, channels)
@@ -50,7 +54,15 @@ def configured(spec: NetworkSpec, texts: Mapping[str, str]) -> Configured:
             f"{where} says that images were normalised with mean={mean!r:.80} and std={deviation!r:.80}; expected a "
             f"sensible number for each of {channels} channels, or one for all, so that was not taken.",
         )
-    return Configured(spec=spec, pixels=pixels, notes=notes, refusal=refusal, way_out=WAY_OUT if refusal else "")
+    way_out = WAY_OUT if refusal else ""
+    notes += named.notes
+    if pixels is not None:  # which say more than the name of what a training began with
+        return Configured(spec=spec, pixels=pixels, notes=notes, refusal=refusal, way_out=way_out)
+    return named._replace(spec=spec, notes=notes, refusal=refusal, way_out=way_out)
+
+
+def _sentence(where: str) -> str:
+    return where[:1].upper() + where[1:]
 
 
 def _of_images(texts: Mapping[str, str], *, is_timm: bool) -> tuple[str, Fields]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from converters.dialects._json_fields import number
-from converters.dialects._timm_names import Statement
+from converters.dialects._timm_statements import Statement
 from effnet_core import Activation, NetworkSpec, Padding, Pooling, norm_of
 
 _WITHOUT_EFFECT = frozenset(

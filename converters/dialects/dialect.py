@@ -137,6 +137,11 @@ class Configured(NamedTuple):
     """Why no definition computes what they say; None where one does."""
     way_out: str = ""
     """What to do then, a sentence or two; empty where the reason says it."""
+    weights: str = ""
+    """Which published weights they name, and where, if these tell how images are prepared: the preprocessing of `spec`
+    is then theirs, but for the normalisation where `pixels` has another one. Empty where they do not."""
+    remark: str = ""
+    """How the project itself prepares images for what they name, a sentence; empty: as said, or nothing is known."""
 
 
 class BlockKind(NamedTuple):

@@ -2,7 +2,7 @@
 
 Models whose name begins with tf_ take the official TensorFlow weights: SAME padding, epsilon 1e-3. The others, trained
 in PyTorch, pad symmetrically, epsilon 1e-5. Their tensors have the same names, so that only the model's name tells them
-apart (`_timm_names`), which timm's own folders hold in config.json and its training program in the checkpoint.
+apart (`_timm_statements`), which timm's own folders hold in config.json and its training program in the checkpoint.
 
 Source: timm/models/efficientnet.py, _efficientnet_blocks.py and _efficientnet_builder.py, version 1.0.31.
 """
@@ -43,7 +43,7 @@ _MBCONV = {
 }
 
 _MAXIMUM = "global_pool='max'"
-_PLACES = frozenset({"config.json", "arch", "args", "hyper_parameters"})
+_PLACES = frozenset({"config.json", "arch", "args", "hyper_parameters", "checkpoint"})
 """Where a file may name a network in timm's words."""
 
 
@@ -68,7 +68,7 @@ def _companions_symmetric(spec: NetworkSpec) -> Mapping[str, str]:
 def _says_tf(texts: Mapping[str, str]) -> bool:
     if _PLACES.isdisjoint(texts):
         return False
-    from converters.dialects._timm_names import says_tf  # noqa: PLC0415 - as above
+    from converters.dialects._timm_statements import says_tf  # noqa: PLC0415 - as above
 
     return says_tf(texts)
 
@@ -76,13 +76,13 @@ def _says_tf(texts: Mapping[str, str]) -> bool:
 def _says_symmetric(texts: Mapping[str, str]) -> bool:
     if _PLACES.isdisjoint(texts):
         return False
-    from converters.dialects._timm_names import says_symmetric  # noqa: PLC0415 - as above
+    from converters.dialects._timm_statements import says_symmetric  # noqa: PLC0415 - as above
 
     return says_symmetric(texts)
 
 
 def _objection(texts: Mapping[str, str]) -> str | None:
-    from converters.dialects._timm_names import objection  # noqa: PLC0415 - as above
+    from converters.dialects._timm_statements import objection  # noqa: PLC0415 - as above
 
     return objection(texts)
 

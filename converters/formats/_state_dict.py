@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -11,16 +10,13 @@ from types import MappingProxyType
 from typing import Generic, TypeVar, cast
 
 from converters.errors import UnsupportedFile, counted, some_of
+from converters.formats._checkpoint_texts import described, texts_of
 from converters.formats._pickle_values import Namespace, Opaque
 from converters.formats.training_keys import AVERAGED, COUNTERS, HOLDERS, NESTED, UNREAD_AVERAGES
 from converters.formats.training_state import OPTIMISER, is_optimiser
 
 T = TypeVar("T")
 
-_LONGEST_TEXT = 200
-_OPTIONS = ("args", "hyper_parameters")
-_MOST_OPTIONS, _DEEPEST_OPTIONS = 300, 2
-_MOST_NUMBERS = 32
 _MOST_NAMED = 5
 
 
@@ -31,15 +27,15 @@ class StateDict(Generic[T]):
     tensors: Mapping[str, T]
     skipped: Mapping[str, str]
     texts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType[str, str]({}))
-    """What the checkpoint says of its network: `arch`, and as JSON objects what `args` and `hyper_parameters` hold of
-    text, numbers, short lists of numbers and such."""
+    """What the checkpoint says of its network: `arch`, and as JSON objects what `args`, `hyper_parameters` and, under
+    `checkpoint`, what stands beside them hold of text, numbers, short lists of numbers and such."""
 
 
 def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
     """The mapping of names to tensors (instances of `kind`). Raises `UnsupportedFile` when there is none."""
     if not isinstance(root, dict):
         raise UnsupportedFile(
-            f"{path} holds no dict of tensors but this: {_describe(root)}. Save `model.state_dict()` with torch.save."
+            f"{path} holds no dict of tensors but this: {described(root)}. Save `model.state_dict()` with torch.save."
         )
     checkpoint = cast("dict[object, object]", root)
     nested = [key for key in NESTED if _has_tensors(checkpoint.get(key), kind)]
@@ -59,7 +55,8 @@ def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
         found = replace(found, skipped=skipped | dict(found.skipped))
     else:
         found = _split(rest, kind, label="")
-    found = replace(found, texts=_texts(checkpoint))
+    tensors = [key for key, value in checkpoint.items() if key in taken or _has_tensors(value, kind)]
+    found = replace(found, texts=texts_of(checkpoint, tensors=tensors))
     for key, averages in list(averaged.items())[:1]:
         found = _joined(found, _split(averages, kind, label=f"{key}."), f"{key}.")
     return found
@@ -101,53 +98,6 @@ def _no_tensors(checkpoint: dict[object, object], kind: type[T], path: Path) -> 
     )
 
 
-def _texts(checkpoint: dict[object, object]) -> dict[str, str]:
-    """What timm's training program (`arch`, `args`) and Lightning (`hyper_parameters`) say of the network."""
-    texts: dict[str, str] = {}
-    architecture = checkpoint.get("arch")
-    if isinstance(architecture, str):
-        texts["arch"] = architecture[:_LONGEST_TEXT]
-    for key in _OPTIONS:
-        if plain := _plain(checkpoint.get(key), depth=_DEEPEST_OPTIONS):
-            texts[key] = json.dumps(plain)
-    return texts
-
-
-def _plain(value: object, *, depth: int) -> dict[str, object]:
-    """What is plain data in the first entries of a mapping or namespace, and words for what is not."""
-    held = value.attributes if isinstance(value, Namespace) else value
-    if not isinstance(held, dict):
-        return {}
-    found: dict[str, object] = {}
-    for key, item in islice(cast("dict[object, object]", held).items(), _MOST_OPTIONS):
-        if not isinstance(key, str) or len(key) > _LONGEST_TEXT:
-            continue
-        if isinstance(item, bool | float | None) or (isinstance(item, int) and abs(item) < 1 << 62):
-            found[key] = item
-        elif isinstance(item, str):
-            found[key] = item[:_LONGEST_TEXT]
-        elif isinstance(item, dict | Namespace) and depth > 1:
-            found[key] = _plain(cast("object", item), depth=depth - 1)
-        elif (numbers := _few_numbers(cast("object", item))) is not None:
-            found[key] = numbers
-        else:
-            found[key] = _describe(cast("object", item))
-    return found
-
-
-def _few_numbers(value: object) -> list[int | float] | None:
-    """A short list of numbers, such as one for each channel; None for anything else."""
-    if not isinstance(value, list | tuple):
-        return None
-    items = cast("list[object] | tuple[object, ...]", value)[:_MOST_NUMBERS]
-    found = [
-        item
-        for item in items
-        if isinstance(item, float) or (isinstance(item, int) and not isinstance(item, bool) and abs(item) < 1 << 62)
-    ]
-    return found if found and len(found) == len(cast("list[object]", value)) else None
-
-
 def _joined(found: StateDict[T], averages: StateDict[T], prefix: str) -> StateDict[T]:
     return replace(
         found,
@@ -181,10 +131,10 @@ def _reason(key: object, value: object, kind: type[T]) -> str:
     if count and isinstance(key, str) and is_optimiser(key):
         return f"{OPTIMISER}, {counted(count, 'tensor')}"
     if key in AVERAGED and (count or isinstance(value, Opaque | Namespace)):
-        return f"{UNREAD_AVERAGES}: {_describe(value)}" + (f", {_without_names(value, kind)}" if count else "")
+        return f"{UNREAD_AVERAGES}: {described(value)}" + (f", {_without_names(value, kind)}" if count else "")
     if count:
-        return f"not read: {_describe(value)}, {counted(count, 'tensor')} in all"
-    return f"no tensor: {_describe(value)}"
+        return f"not read: {described(value)}, {counted(count, 'tensor')} in all"
+    return f"no tensor: {described(value)}"
 
 
 def _without_names(averages: object, kind: type[T]) -> str:
@@ -208,12 +158,3 @@ def _tensors_below(value: object, kind: type[T]) -> int:
                 seen.add(id(held))
                 left += held.values() if isinstance(held, dict) else held
     return count
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, dict | list | tuple):
-        values = cast("list[object]", value)
-        return f"{type(values).__name__} of {len(values)} values"
-    if isinstance(value, Opaque | Namespace):
-        return f"an object of {value.name[:_LONGEST_TEXT]}"
-    return type(value).__name__

@@ -68,7 +68,7 @@ class PthReader(Reader):
         from converters.formats._torch_legacy import as_array, load_legacy  # noqa: PLC0415 - hardly ever needed
 
         state = load_legacy(self.path)
-        self._legacy, self.skipped = state.tensors, state.skipped
+        self._legacy, self.skipped, self.metadata = state.tensors, state.skipped, state.texts
         arrays = {name: as_array(tensor, where=f"{self.path}: {name!r}") for name, tensor in self._legacy.items()}
         self.tensors = {
             name: TensorInfo(name=name, shape=array.shape, dtype=array.dtype) for name, array in arrays.items()

@@ -13,7 +13,7 @@ from converters.dialects._json_fields import other_architecture
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
 from converters.errors import UnknownArchitecture
 from converters.formats.base import Reader
-from converters.meaning import configured, normalised_by, pixel_formula, understood
+from converters.meaning import STORED_RECIPE, configured, normalised_by, pixel_formula, understood
 from converters.metadata_keys import KERAS_CONFIG_KEY
 from converters.names.dialect_choice import is_hinted, texts_of
 from converters.names.matching import Recognised
@@ -106,7 +106,7 @@ def _prepared(
     else:
         stem = recognised.prefix + dialect.layers["stem.conv"]
         prepared, more = _not_in_tensors(said, dialect, reader, stem=stem)
-        notes += more
+        notes += more + ((said.remark,) if said.remark else ())
     return replace(said.spec, preprocessing=prepared), notes
 
 
@@ -129,6 +129,9 @@ def _not_in_tensors(
 ) -> tuple[Preprocessing, tuple[str, ...]]:
     """The preprocessing that texts beside the weights say, that the dialect's own network does, or that is assumed."""
     rule, own = said.spec.preprocessing, dialect.meaning(said.spec.name, said.spec.family)
+    if said.weights:
+        rule = rule if said.pixels is None else normalised_by(rule, said.pixels)
+        return rule, (_as_published(rule, said.weights),)
     if said.pixels is not None:
         note = f"Images are normalised as what stands beside the weights says: {pixel_formula(said.pixels)}."
         return normalised_by(rule, said.pixels), (note,)
@@ -150,6 +153,15 @@ def _not_in_tensors(
         )
         return rule, (note,)
     return rule, (_assumed(said.spec),)
+
+
+def _as_published(rule: Preprocessing, weights: str) -> str:
+    recipe = "" if rule.recipe == STORED_RECIPE else f"recipe {rule.recipe}, "
+    return (
+        f"Images are taken to be prepared as for the weights that the file names, {weights}: {recipe}"
+        f"{pixel_formula(rule)} at {rule.resolution} pixels. If it was fine-tuned on images that were prepared "
+        "otherwise, set it with --recipe."
+    )
 
 
 def _as_its_model(

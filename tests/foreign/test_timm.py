@@ -1,5 +1,6 @@
 """The logits of timm 1.0.31: its tf_ models and those that pad symmetrically, both ways."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.foreign.comparison import (
     check_there,
     too_far,
 )
-from tests.foreign.judge import DTYPES, Judge, Network, judging, narrow
+from tests.foreign.judge import DTYPES, ENVIRONMENT, ROOT, Judge, Network, judging, narrow
 
 TF = SourceOptions(dialect="timm")
 SYMMETRIC = SourceOptions(dialect="timm-symmetric")
@@ -116,3 +117,27 @@ def test_folders_tell_timm_what_they_hold(name: str, judge: Judge, tmp_path: Pat
     other = name.removeprefix("tf_") if name.startswith("tf_") else f"tf_{name}"
     config.write_text(config.read_text().replace(name, other))
     assert too_far(judge.logits(folder, like=made), made.logits, factor=1e6)
+
+
+CONFIGURATIONS = """
+import csv, sys
+import timm
+from timm.models import get_pretrained_cfg
+rows = csv.writer(sys.stdout, lineterminator="\\n")
+rows.writerow(["name", "resolution", "crop_pct", "crop_mode", "interpolation", "mean", "std"])
+for name in timm.list_models("tf_efficientnet*", pretrained=True):
+    one = get_pretrained_cfg(name)
+    side, share = (one.test_input_size or one.input_size)[-1], one.test_crop_pct or one.crop_pct
+    numbers = [" ".join(map(str, values)) for values in (one.mean, one.std)]
+    rows.writerow([name, side, share, one.crop_mode, one.interpolation, *numbers])
+"""
+
+
+def test_the_table_of_published_weights_is_that_of_timm(judge: Judge) -> None:
+    """`tests/converters/dialects/test_timm_weights.py` compares with the table what names of weights are taken for."""
+    assert judge.name == "timm"
+    command = [str(ENVIRONMENT / "bin" / "python"), "-c", CONFIGURATIONS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    table = (ROOT / "tests" / "data" / "timm_tf_names.csv").read_text()
+    assert done.stdout == table
+    assert done.stdout != table.replace("0.5", "0.4", 1)  # the control: the whole text is compared

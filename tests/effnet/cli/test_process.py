@@ -80,7 +80,8 @@ ELSEWHERE = {
     *(f"converters.keras_models.{name}" for name in ("config", "normalisation")),
     *(f"converters.dialects._huggingface_{name}" for name in ("config", "options", "reading")),
     "converters.dialects._json_fields",
-    *(f"converters.dialects.{name}" for name in ("_timm_config", "_timm_names", "_timm_options")),
+    *(f"converters.dialects.{name}" for name in ("_timm_config", "_timm_names", "_timm_options", "_timm_prepared")),
+    *(f"converters.dialects.{name}" for name in ("_timm_statements", "_timm_weights")),
     *("effnet.choices", "effnet.errors", "statistics", "base64"),
 }
 """What other files and other commands need, and a conversion must not wait for."""

@@ -32,7 +32,7 @@ def convert(
         str | None,
         typer.Option(
             metavar="DIALECT",
-            help="Names to write: one of those for --from.",
+            help="Names to write: one of those for --from but keras-order, which is only read.",
             rich_help_panel=_TARGET,
         ),
     ] = None,

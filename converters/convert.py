@@ -96,8 +96,10 @@ def convert(
 
     The format follows from the target's name unless `to_format` says it; `dtype` is a key of `DTYPES`, None keeps the
     source's; `progress` is called with the bytes done and the bytes in all; `sync` waits for the disk.
-    `accept_different_logits` writes into a dialect whose own network pads otherwise, and leaves out layers that were
-    inserted into the source's network.
+
+    `accept_different_logits` writes into a dialect whose own network has another padding, activation, stride, residual
+    or pooling, or an epsilon that the running variances cannot make up for, and leaves out layers that were inserted
+    into the source's network: the result gives other logits.
 
     Raises what `open_checkpoint` raises, `NotFinite` for weights that are NaN or infinite, `DifferentSemantics` and
     `EpsilonCannotBeMadeUpFor` where the target's own network would give other logits, and `OutputError` when the target

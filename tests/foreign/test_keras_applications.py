@@ -92,10 +92,6 @@ def test_narrow(name: str, judge: Judge, tmp_path: Path) -> None:
         check_back(judge, made, ours, tmp_path / f"ours{suffix}", to=dialect_of(name))
 
 
-@pytest.mark.filterwarnings(
-    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
 @pytest.mark.parametrize("name", ["EfficientNetV2B0", "EfficientNetV2S"])
 def test_weights_alone_tell_whether_the_network_normalises(name: str, tmp_path: Path) -> None:
     """By the layers that Keras lists without any numbers of theirs."""

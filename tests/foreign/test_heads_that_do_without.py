@@ -16,7 +16,7 @@ foreign = pytest.importorskip("efficientnet_pytorch", reason="the package effici
 import effnet
 from converters import SourceOptions, convert, digest, open_checkpoint, save_state
 from converters.formats import keras_archive
-from converters.keras_models.config import norm_leaves
+from converters.formats._keras_configured import norm_leaves
 from tests.foreign import test_small_heads_torch as of_torch
 from tests.foreign.narrow_keras import BOUND, PIXELS, SIZE, backbone, distance, make_lively
 

@@ -96,8 +96,10 @@ def convert(
 
     The format follows from the target's name unless `to_format` says it; `dtype` is a key of `DTYPES`, None keeps the
     source's; `progress` is called with the bytes done and the bytes in all; `sync` waits for the disk.
-    `accept_different_logits` writes into a dialect whose own network pads otherwise, and leaves out layers that were
-    inserted into the source's network.
+
+    `accept_different_logits` writes into a dialect whose own network has another padding, activation, stride, residual
+    or pooling, or an epsilon that the running variances cannot make up for, and leaves out layers that were inserted
+    into the source's network: the result gives other logits.
 
     Raises what `open_checkpoint` raises, `NotFinite` for weights that are NaN or infinite, `DifferentSemantics` and
     `EpsilonCannotBeMadeUpFor` where the target's own network would give other logits, and `OutputError` when the target
@@ -124,7 +126,7 @@ def convert_checkpoint(
     path = Path(target)
     name = output_format(path) if options.to_format is None else options.to_format
     layout = find_format(name)
-    dialect = find_dialect(layout.dialect if options.to is None else options.to)
+    dialect = _written_dialect(layout.dialect if options.to is None else options.to)
     dtype = None if options.dtype is None else find_dtype(options.dtype)
     plan = plan_conversion(
         checkpoint, dialect, layout, dtype=dtype, accept_different_logits=options.accept_different_logits
@@ -153,6 +155,17 @@ def convert_checkpoint(
         notes=notes,
         left_out=left_out(checkpoint.ignored),
     )
+
+
+def _written_dialect(name: str) -> Dialect:
+    """The dialect of that name. Raises `UnknownDialect` when there is none, `OutputError` when it is only read."""
+    dialect = find_dialect(name)
+    if not dialect.is_written:
+        raise OutputError(
+            f"Names of {name} are read, but not written: they number layers in files that do not name them, and the "
+            "same layers have names with --to keras-applications (EfficientNetV2: --to keras-applications-v2)."
+        )
+    return dialect
 
 
 def _check_not_source(checkpoint: Checkpoint, target: Path) -> None:

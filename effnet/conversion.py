@@ -58,9 +58,12 @@ def convert(
     `adaptation` changes the network on the way: classes, input channels (`converters.Adaptation`).
 
     `to` names a dialect, `dtype` the type of the written weights, `sync` waits for the disk, `progress` is called with
-    the bytes done and the bytes in all, `accept_different_logits` writes into a dialect whose own network pads
-    otherwise, and leaves out layers that were inserted into the source's network. Writing a Keras archive (`.keras`)
-    needs TensorFlow; everything else loads no framework.
+    the bytes done and the bytes in all. Writing a Keras archive (`.keras`) needs TensorFlow; everything else loads no
+    framework.
+
+    `accept_different_logits` writes into a dialect whose own network has another padding, activation, stride, residual
+    or pooling, or an epsilon that the running variances cannot make up for, and leaves out layers that were inserted
+    into the source's network: the result gives other logits.
 
     `verify` then runs source and result on the same random input, compares every intermediate result and puts a
     certificate beside the result (docs/certificates.md), also where they differ: the caller looks at

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
-import converters
-from converters import FormatError
+from converters.formats import find_format
 
 KERAS = "keras"
 KERAS_SUFFIX = ".keras"
-FORMATS = tuple(converters.FORMATS)
-"""Their names, as options take them."""
 
 
 def check_format(name: str | None) -> None:
     """Raise `FormatError`, naming all formats, unless there is one of that name; None stands for any."""
-    if name is not None and name not in FORMATS:
-        near = get_close_matches(name, FORMATS, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise FormatError(f"There is no format named {name!r}.{hint} Formats: {', '.join(FORMATS)}.")
+    if name is not None:
+        find_format(name)
 
 
 def asks_for_keras(target: str | Path, name: str | None) -> bool:

@@ -16,14 +16,18 @@ from pathlib import Path
 
 import numpy as np
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
 from converters import DIALECTS, FORMATS, WRITTEN_FORMATS, Dialect, OutputError, open_checkpoint, save_state
+from converters.dialects import WRITTEN_DIALECTS
 from converters.meaning import pixel_formula, understood
 from converters.names.naming import Unnamed, table
 from effnet_core import VARIANTS, Family, NetworkSpec, parameters, resolve
+from tests.compared import COMPARED
 
-ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- begin: tools/matrix.py -->", "<!-- end: tools/matrix.py -->"
-YES, NO = "yes", "no"
+YES, BY_RULE, NO = "yes", "by rule", "no"
 FAMILIES = {
     Family.V1: "V1",
     Family.LITE: "Lite",
@@ -103,14 +107,25 @@ def meaning_of(dialect: Dialect, variants: Iterable[str]) -> tuple[str, str, str
 
 
 def variant_rows() -> Iterable[Sequence[str]]:
-    """For every variant, which dialects have names for all its tensors."""
+    """For every variant, which dialects have names for all its tensors, and of which this is compared."""
     for variant in VARIANTS:
-        yield (variant, *(YES if names_variant(dialect, variant) else NO for dialect in DIALECTS.values()))
+        yield (variant, *(naming_of(dialect, variant) for dialect in DIALECTS.values()))
+
+
+def naming_of(dialect: Dialect, variant: str) -> str:
+    """Whether the dialect has names for the variant, and whether tests compare them with its project's own.
+
+    This project's own dialects are in no list: their networks are what the definition says.
+    """
+    if not names_variant(dialect, variant):
+        return NO
+    return YES if variant in COMPARED.get(dialect.name, VARIANTS) else BY_RULE
 
 
 def format_rows() -> Iterable[Sequence[str]]:
-    """For every dialect, which formats hold it; each combination is written and read."""
-    for name, dialect in DIALECTS.items():
+    """For every dialect that is written, which formats hold it; each combination is written and read."""
+    for name in WRITTEN_DIALECTS:
+        dialect = DIALECTS[name]
         spec = narrow_network(dialect)
         yield (f"`{name}`", *(YES if writes(dialect, written, spec) else NO for written in WRITTEN_FORMATS))
 
@@ -124,28 +139,30 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def document() -> str:
     """docs/matrix.md."""
     read_only = [f"`{name}` ({FORMATS[name].title})" for name in FORMATS if name not in WRITTEN_FORMATS]
+    unwritten = [f"`{name}`, {row.title}" for name, row in DIALECTS.items() if not row.is_written]
     dialects = [f"`{name}`" for name in DIALECTS]
     meaning = ("dialect", "whose names", "families", "padding", "epsilon", "decay", "pixels are normalised by")
     return (
         "\n\n".join(
             (
                 "# What the converter reads and writes",
-                "Made by `.venv/bin/python tools/matrix.py` from the converter's own registries. Every combination is "
-                "tested: names and shapes, and a round trip that gives every bit back.",
+                "Made by `.venv/bin/python tools/matrix.py` from the converter's own registries and the lists that the "
+                "tests go through. Every dialect is tested with every family, and with every format, that it has here: "
+                "a round trip gives every bit back.",
                 "## Dialects, and what their own networks do",
                 "Between dialects whose networks pad differently a conversion is refused unless other logits are "
                 "accepted (`--accept-different-logits`); another epsilon is made up for in the running variances; "
                 "decay matters in training only. *As defined*: the network is built from the definition in the file.",
                 markdown(meaning, dialect_rows()),
                 "## Networks by dialect",
-                "A dialect has a name for every tensor of the network. Where the project itself has the network, names "
-                "and shapes are compared with its own code; others, such as B8 of keras.applications and V2-B0 of "
-                "torchvision, are named by its rules.",
+                "*Yes*: a test compares names and shapes with the project's own code or files (those of `official`, "
+                "`official-object` and `keras-order` are narrow networks; effnet's own names follow from the "
+                "definition). *By rule*: the names follow from the rules of the dialect, and no test compares this "
+                "network with the project's own. *No*: there are no names for it.",
                 markdown(("network", *dialects), variant_rows()),
                 "## Formats by dialect",
                 "Read and written, with a narrow network. Formats that are only read: " + ", ".join(read_only) + ". "
-                "Names by order (`keras-order`) are those of `.weights.h5` files that hold no names of layers: such "
-                "files are read, and written with names.",
+                "Names that are only read: " + "; ".join(unwritten) + ".",
                 markdown(("dialect", *(f"`{name}`" for name in WRITTEN_FORMATS)), format_rows()),
             )
         )
@@ -155,8 +172,10 @@ def document() -> str:
 
 def summary() -> str:
     """The README's part."""
-    rows = ((name, title, families) for name, title, families, *_ in dialect_rows())
-    return markdown(("`--from`, `--to`", "whose names", "families"), rows)
+    written = (YES if row.is_written else NO for row in DIALECTS.values())
+    told = zip(dialect_rows(), written, strict=True)
+    rows = ((name, to, title, families) for (name, title, families, *_), to in told)
+    return markdown(("`--from`", "`--to`", "whose names", "families"), rows)
 
 
 def with_summary(readme: str) -> str:

@@ -1,7 +1,7 @@
 """Networks that are changed on the way: other input channels, no background class, no classifier or a fresh one,
 no normalisations.
 
-How that is done stands in `adapted.py`, which is imported when something is to change.
+How that is done stands in `adapted_checkpoint.py`, which is imported when something is to change.
 """
 
 from __future__ import annotations

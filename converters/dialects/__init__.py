@@ -43,4 +43,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     }
 )
 
-__all__ = ["DIALECTS", "Dialect", "Ignorable", "Semantics"]
+WRITTEN_DIALECTS: tuple[str, ...] = tuple(name for name, row in DIALECTS.items() if row.is_written)
+"""Names of the dialects that are written too."""
+
+__all__ = ["DIALECTS", "WRITTEN_DIALECTS", "Dialect", "Ignorable", "Semantics"]

@@ -178,6 +178,8 @@ class Dialect:
     axes: Mapping[Role, Axes]
     """Per role the axes of the canonical array in the order in which the foreign one has them; absent: the same. Of
     experts' kernels, those of one kernel before it is flattened."""
+    is_written: bool = True
+    """False for names that stand in files of others alone and say less than another dialect's: they are only read."""
     families: frozenset[Family] | None = None
     """Families of networks that the dialect's project has; None: all."""
     has_folded: bool = False

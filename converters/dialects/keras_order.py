@@ -1,7 +1,7 @@
 """Names by order, in files of keras.applications' networks that do not hold the names of layers.
 
 A `.weights.h5` of Keras 2, and of Keras 3 before it wrote names, has the class of a layer and a number among those of
-its class: `layers/conv2d_5/kernel`.
+its class: `layers/conv2d_5/kernel`. Such files are read; what is written names its layers.
 
 Source: tf_keras/src/saving/saving_lib.py, version 2.21.
 """
@@ -49,6 +49,7 @@ KERAS_ORDER = Dialect(
     separator="/",
     leaves=KERAS_LEAVES,
     axes=MappingProxyType({}),
+    is_written=False,
     families=frozenset({Family.V1, Family.V2}),
     caution=(
         "The file numbers its layers and does not name them; took it for a network of keras.applications. A file "

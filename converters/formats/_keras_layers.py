@@ -86,8 +86,16 @@ def layers_of(tensors: Sequence[TensorInfo], path: Path) -> dict[str, dict[str, 
         layer, _, leaf = info.name.partition("/")
         if not layer.strip(".") or leaf not in ORDER:
             raise OutputError(
-                f"{path}: {info.name!a} cannot be written to Keras' HDF5 files, whose variables are "
-                f"{', '.join(ORDER)}. {ADVICE}"
+                f"{path}: {info.name!a} cannot be written to Keras' HDF5 files: {_reason(layer, leaf)}. {ADVICE}"
             )
         found.setdefault(layer, {})[leaf] = info
     return found
+
+
+def _reason(layer: str, leaf: str) -> str:
+    """Why a name is none that Keras' files can hold."""
+    if not layer.strip("."):
+        return "no layer's name stands before the first slash"
+    if not leaf:
+        return "no slash parts a layer from its variable"
+    return f"behind the first slash stands {leaf!a}, expected a variable of one layer: {', '.join(ORDER)}"

@@ -18,6 +18,12 @@ _ADVICE = (
     "In PyTorch, load the file, which you should do only if you trust it, and save `model.state_dict()` again with "
     "torch.save."
 )
+_OF_TORCH_ITSELF = (
+    r"Detected pickle protocol \d+ in the checkpoint",  # in which the file was written
+    r"TypedStorage is deprecated",  # of a quantised tensor, by the loader's own code
+    r"torch\.quantize_per_tensor, .* are deprecated",  # the same; such tensors are refused afterwards
+)
+"""How the messages begin, as regular expressions."""
 
 
 def load_legacy(path: Path) -> StateDict[Any]:
@@ -32,8 +38,9 @@ def load_legacy(path: Path) -> StateDict[Any]:
 
     try:
         with warnings.catch_warnings():
-            # Old storages make torch warn about its own classes; the user can do nothing about that.
-            warnings.simplefilter("ignore")
+            # Of what torch warns here the user can change nothing.
+            for beginning in _OF_TORCH_ITSELF:
+                warnings.filterwarnings("ignore", message=beginning, category=UserWarning)
             # Training programs save their options beside the weights; a Namespace only holds what is put into it.
             with torch.serialization.safe_globals([Namespace]):
                 root = torch.load(path, map_location="cpu", weights_only=True)

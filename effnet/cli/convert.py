@@ -32,7 +32,7 @@ def convert(
         str | None,
         typer.Option(
             metavar="DIALECT",
-            help="Names to write: one of those for --from.",
+            help="Names to write: one of those for --from but keras-order, which is only read.",
             rich_help_panel=_TARGET,
         ),
     ] = None,
@@ -92,7 +92,8 @@ def convert(
         bool,
         typer.Option(
             "--accept-different-logits",
-            help="Write into a dialect whose own network pads otherwise, or leave out layers that were inserted into "
+            help="Write into a dialect whose own network has another padding, activation, stride, residual or pooling, "
+            "or an epsilon that the running variances cannot make up for, and leave out layers that were inserted into "
             "the source's network: the result gives other logits.",
         ),
     ] = False,

@@ -26,6 +26,7 @@ from converters import (
     save_state,
 )
 from converters.carrying import carrier
+from converters.dialects import WRITTEN_DIALECTS
 from converters.errors import UnreadableFile
 from converters.names.naming import Unnamed, table
 from effnet_core import CheckpointMismatch, Padding, resolve
@@ -58,9 +59,9 @@ SYMMETRIC = {
 }
 WRITTEN = sorted(
     {(name, FORMATS[name].dialect, Ema.ALWAYS) for name in WRITTEN_FORMATS}
-    | {("safetensors", name, Ema.NEVER) for name in DIALECTS if name not in SYMMETRIC}
+    | {("safetensors", name, Ema.NEVER) for name in WRITTEN_DIALECTS if name not in SYMMETRIC}
 )
-"""Every format with its usual names, and every dialect in one format."""
+"""Every format with its usual names, and every dialect that is written in one format."""
 
 
 def _is_named(dialect: str, folder: str) -> bool:
@@ -283,6 +284,14 @@ def test_unknown_words_are_refused(
     with pytest.raises(error):
         convert(saved, tmp_path / "m.npz", **options)
     assert not (tmp_path / "m.npz").exists()
+
+
+def test_names_by_order_are_only_read(tmp_path: Path, saved: Path) -> None:
+    for format_name in WRITTEN_FORMATS:
+        with pytest.raises(OutputError, match=r"keras-order are read, but not written: .* --to keras-applications"):
+            convert(saved, tmp_path / "m", to="keras-order", to_format=format_name, sync=False)
+    assert [path.name for path in tmp_path.iterdir()] == [saved.name]
+    convert(saved, tmp_path / "m.h5", to="keras-applications", sync=False)  # the way out that the message names
 
 
 def test_a_name_that_says_no_format_is_refused(tmp_path: Path, saved: Path) -> None:

@@ -34,11 +34,6 @@ from effnet_core import (
 from tests.heads import short, with_hidden
 from tests.lively import images, lively_state
 
-# Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
-
 SPEC = resolve("b0", width=0.13, depth=0.1, num_classes=7, dropout_rate=0.4)
 STATE = lively_state(SPEC)
 

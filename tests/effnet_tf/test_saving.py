@@ -21,11 +21,6 @@ FAMILIES = {
     name: resolve(name, width=0.13, depth=0.1, num_classes=10) for name in ("edgetpu-S", "condconv-b0-4e", "v2-b0")
 }
 
-# Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
-
 PLAIN_KERAS = """
 import sys, pathlib
 for project in ("effnet_core", "effnet_tf", "effnet_torch", "effnet", "converters"):

@@ -148,7 +148,7 @@ def test_symmetric_padding_of_the_definition_is_obeyed(spec: NetworkSpec) -> Non
 
 
 @pytest.mark.parametrize(
-    ("dtype", "bound"), [("float64", 1e-5), ("float32", 1e-5), ("bfloat16", 0.1), ("float16", 0.02)]
+    ("dtype", "bound"), [("float64", 1e-12), ("float32", 1e-5), ("bfloat16", 0.1), ("float16", 0.02)]
 )
 def test_dtypes(device: str, spec: NetworkSpec, dtype: str, bound: float) -> None:
     model = lively_model(spec, dtype=dtype, device=device)

@@ -19,6 +19,7 @@ from efficientnet_pytorch.utils import efficientnet
 from converters import SourceOptions
 from effnet_core import NetworkSpec, resolve
 from effnet_torch import create_model
+from tests.compared import EFFICIENTNET_PYTORCH
 from tests.effnet_torch.helpers import apart, calibrated_state, run, skeleton
 from tests.foreign.comparison import check_back, check_controls, check_every_variant, check_names, check_there
 from tests.foreign.judge import Judge, Network, judging, narrow
@@ -26,7 +27,6 @@ from tests.lively import images
 
 DIALECT = "efficientnet-pytorch"
 NAMES = [f"b{number}" for number in range(9)]
-PUBLISHED = [*NAMES, "l2", *(f"lite{number}" for number in range(5))]
 SIZES = [(224, 224), (225, 225), (193, 160)]
 LAYERS = {
     "stem.conv": "_conv_stem",
@@ -74,7 +74,7 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
         yield judge
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", EFFICIENTNET_PYTORCH)
 def test_names_and_shapes(name: str, judge: Judge) -> None:
     theirs = judge.shapes(Network(name=f"efficientnet-{name}", classes=1000))
     check_names(theirs, name, dialect=DIALECT)
@@ -84,7 +84,7 @@ def test_names_and_shapes(name: str, judge: Judge) -> None:
 
 
 def test_every_variant_is_compared() -> None:
-    check_every_variant(PUBLISHED, dialect=DIALECT)
+    check_every_variant(EFFICIENTNET_PYTORCH, dialect=DIALECT)
 
 
 @pytest.mark.parametrize("name", ["b0", "lite0"])

@@ -20,10 +20,6 @@ from converters.formats._keras_configured import norm_leaves
 from tests.foreign import test_small_heads_torch as of_torch
 from tests.foreign.narrow_keras import BOUND, PIXELS, SIZE, backbone, distance, make_lively
 
-pytestmark = pytest.mark.filterwarnings(
-    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
 layers = keras.layers
 BIAS = "classifier.bias"
 

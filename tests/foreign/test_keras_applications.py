@@ -20,6 +20,8 @@ from converters.names.naming import table
 from effnet.backends import Network as OurNetwork
 from effnet.choices import Backend
 from effnet_core import resolve
+from effnet_core.naming import canonical_name
+from tests.compared import KERAS_ORDER
 from tests.converters.memory import equal
 from tests.foreign.comparison import check_back, check_controls, check_there, our_logits, too_far
 from tests.foreign.judge import SIZES, WIDTH, Judge, Made, Network, judging, narrow
@@ -90,10 +92,6 @@ def test_narrow(name: str, judge: Judge, tmp_path: Path) -> None:
         check_back(judge, made, ours, tmp_path / f"ours{suffix}", to=dialect_of(name))
 
 
-@pytest.mark.filterwarnings(
-    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
 @pytest.mark.parametrize("name", ["EfficientNetV2B0", "EfficientNetV2S"])
 def test_weights_alone_tell_whether_the_network_normalises(name: str, tmp_path: Path) -> None:
     """By the layers that Keras lists without any numbers of theirs."""
@@ -117,7 +115,7 @@ def test_weights_alone_tell_whether_the_network_normalises(name: str, tmp_path: 
         assert any("set it with --recipe" in note for note in found) or inside, suffix
 
 
-@pytest.mark.parametrize("name", ["EfficientNetB0", "EfficientNetV2B0"])
+@pytest.mark.parametrize("name", KERAS_ORDER)
 def test_layers_without_names(name: str, judge: Judge, tmp_path: Path) -> None:
     """`.weights.h5` as Keras 2 writes it: the class of a layer and its number, no name."""
     made = judge.make(narrow(name), sizes=SIZES[:1], dtypes=["float32"])
@@ -132,6 +130,7 @@ def test_layers_without_names(name: str, judge: Judge, tmp_path: Path) -> None:
             del group.attrs["name"]
     ours = effnet.load_network(target)
     assert any("numbers its layers" in note for note in ours.notes)
+    assert ours.spec.name == canonical_name(name)
     original = effnet.load_network(made.files[".weights.h5"])
     assert (ours.spec, equal(ours.state, original.state)) == (original.spec, True)
     found = our_logits(ours, made, made.logits, backend=Backend.TORCH, prepare=as_defined(ours))

@@ -27,10 +27,6 @@ from effnet_core import Activation, NetworkSpec, Padding, Pooling, resolve
 from tests.foreign.narrow_keras import BOUND, PIXELS, SIZE, backbone, distance, make_lively
 from tests.lively import lively_state
 
-pytestmark = pytest.mark.filterwarnings(
-    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
 FILES = pytest.mark.parametrize("suffix", [".keras", ".h5"])
 USUAL = resolve("b0", width=0.13, depth=0.5, num_classes=5)
 USUAL = replace(

@@ -21,9 +21,7 @@ from tests.converters.memory import equal
 from tests.foreign.judge import DEPTH, WIDTH
 from tests.lively import lively_state
 
-# Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning",
     "ignore:This model usually expects 1 or 3 input channels:UserWarning",
 )
 SIZE = (67, 49)

@@ -16,10 +16,6 @@ from converters import SourceOptions, UnknownArchitecture, open_checkpoint
 from effnet_core import CheckpointMismatch, Pooling, resolve, without_classifier
 from tests.foreign.narrow_keras import BOUND, PIXELS, SIZE, backbone, distance, make_lively
 
-pytestmark = pytest.mark.filterwarnings(
-    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
 FILES = pytest.mark.parametrize("suffix", [".keras", ".h5"])
 OPTIONS = (None, SourceOptions(arch="b0", width=0.13, depth=0.5), SourceOptions(dialect="keras-applications"))
 

@@ -17,10 +17,6 @@ from converters import SourceOptions, open_checkpoint
 from effnet_core import NetworkSpec
 from tests.foreign.narrow_keras import BOUND, PIXELS, SIZE, backbone, distance, make_lively
 
-pytestmark = pytest.mark.filterwarnings(
-    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
 layers = keras.layers
 CONFIGURED = (".keras", ".h5")
 NOT_USED, LISTED, SEVERAL = "they are not used", "which may change images", "Several layers normalise"

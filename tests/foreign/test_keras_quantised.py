@@ -14,9 +14,8 @@ from converters import SourceOptions, UnsupportedFile, open_checkpoint
 from tests.foreign.narrow_keras import SIZE, backbone, make_lively
 
 pytestmark = pytest.mark.filterwarnings(
+    # model.quantize warns of every layer that has nothing to quantise, such as a norm, and passes over it.
     "ignore:Layer .* does not have a `quantize` method implemented:UserWarning",
-    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning",
 )
 
 

@@ -24,10 +24,6 @@ from effnet.testing import Elsewhere, ParityError, assert_parity
 from tests.foreign.judge import ENVIRONMENT
 
 pytestmark = [
-    pytest.mark.filterwarnings(
-        # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-        "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-    ),
     pytest.mark.skipif(
         "tests.without_foreign" in sys.modules or not (ENVIRONMENT / "effnet-ready").is_file(),
         reason=f"{ENVIRONMENT.name} with torchvision and timm is not there: ./tools/test makes it",

@@ -18,10 +18,6 @@ from converters import SourceOptions, convert, digest, open_checkpoint
 from effnet_core import Activation, HiddenActivation, HiddenDense, HiddenNorm, NetworkSpec, Pooling
 from tests.foreign.narrow_keras import BOUND, PIXELS, SIZE, backbone, distance, make_lively
 
-pytestmark = pytest.mark.filterwarnings(
-    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
 layers = keras.layers
 WITH_CONFIGURATION = (".keras", ".h5")
 WITHOUT = (".weights.h5", "", ".index")

@@ -8,6 +8,7 @@ import pytest
 
 import effnet
 from converters import SourceOptions
+from tests.compared import TIMM, TIMM_SYMMETRIC
 from tests.foreign.comparison import (
     check_back,
     check_controls,
@@ -35,20 +36,9 @@ NARROW = {
     "efficientnet_es": SYMMETRIC,
     "efficientnetv2_s": SYMMETRIC,
 }
-SERIES = {
-    **{f"efficientnet_b{number}": f"b{number}" for number in range(9)},
-    "efficientnet_l2": "l2",
-    **{f"efficientnet_lite{number}": f"lite{number}" for number in range(5)},
-    **{f"efficientnet_e{size.lower()}": f"edgetpu-{size}" for size in "SML"},
-    "efficientnet_cc_b0_4e": "condconv-b0-4e",
-    "efficientnet_cc_b0_8e": "condconv-b0-8e",
-    "efficientnet_cc_b1_8e": "condconv-b0-8e-depth",
-    **{f"efficientnetv2_{size}": f"v2-{size}" for size in ("s", "m", "l", "xl")},
-}
 PUBLISHED = {
-    **{f"tf_{name}": (variant, "timm") for name, variant in SERIES.items()},
-    **{f"tf_efficientnetv2_b{number}": (f"v2-b{number}", "timm") for number in range(4)},
-    **{name: (variant, "timm-symmetric") for name, variant in SERIES.items()},
+    **{name: (variant, "timm") for name, variant in TIMM.items()},
+    **{name: (variant, "timm-symmetric") for name, variant in TIMM_SYMMETRIC.items()},
 }
 FULL = {
     **dict.fromkeys(

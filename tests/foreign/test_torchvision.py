@@ -6,15 +6,13 @@ from pathlib import Path
 import pytest
 
 from converters import SourceOptions
+from tests.compared import TORCHVISION
 from tests.foreign.comparison import check_back, check_controls, check_every_variant, check_names, check_there
 from tests.foreign.judge import DEPTH, WIDTH, Judge, Network, judging, narrow
 
 NETWORKS = {
-    **{f"b{number}": Network(name=f"efficientnet_b{number}", classes=1000) for number in range(8)},
-    # Which it does not publish, by the coefficients that its settings take.
-    "b8": narrow("efficientnet_b7", width=2.2, depth=3.6, classes=1000),
-    "l2": narrow("efficientnet_b7", width=4.3, depth=5.3, classes=1000),
-    **{f"v2-{size}": Network(name=f"efficientnet_v2_{size}", classes=1000) for size in "sml"},
+    variant: Network(name=name, classes=1000, width=width, depth=depth)
+    for variant, (name, width, depth) in TORCHVISION.items()
 }
 NOT_THERE = {*(f"efficientnetv2-b{number}" for number in range(4)), "efficientnetv2-xl"}
 """Tables of V2 that torchvision has not."""

@@ -16,6 +16,7 @@ import effnet
 from converters import SourceOptions, UnknownArchitecture
 from effnet.choices import Backend
 from effnet_core import Pooling
+from tests import compared
 from tests.foreign.comparison import (
     check_back,
     check_controls,
@@ -28,7 +29,6 @@ from tests.foreign.comparison import (
 )
 from tests.foreign.judge import Judge, Network, judging, narrow
 
-NAMES = [*(f"b{number}" for number in range(9)), "l2"]
 HUGGINGFACE = SourceOptions(dialect="huggingface")
 RIGHT_SIZES = {"b0": [(64, 96), (96, 32)], "b1": [(48, 80), (80, 144)]}
 """B0, for 224, wants multiples of 32; B1, for 240, odd multiples of 16."""
@@ -42,13 +42,13 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
         yield judge
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", compared.HUGGINGFACE)
 def test_names_and_shapes(name: str, judge: Judge) -> None:
     check_names(judge.shapes(Network(name=name, classes=1000)), name, dialect="huggingface")
 
 
 def test_every_variant_is_compared() -> None:
-    check_every_variant(NAMES, dialect="huggingface")
+    check_every_variant(compared.HUGGINGFACE, dialect="huggingface")
 
 
 @pytest.mark.parametrize("name", RIGHT_SIZES)

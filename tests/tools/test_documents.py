@@ -7,27 +7,40 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import typer
+
+from effnet.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
-_COMMAND = re.compile(r"effnet (convert|inspect|info|list|predict|evaluate|serve|parity|verify)\b([^`#\n]*)")
+COMMANDS = typer.main.get_command(app).list_commands(None)
+_COMMAND = re.compile(rf"effnet ({'|'.join(COMMANDS)})\b((?:\\\n|[^`#\n])*)")
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+_FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 def broken(text: str, folder: Path) -> list[str]:
-    """Links to files that do not exist, and links named FILE::TEST whose file has no such test."""
+    """Links to files or headings that do not exist, and links named FILE::TEST whose file has no such test."""
     found: list[str] = []
     for label, target in _LINK.findall(text):
-        if target.startswith(("https://", "#")):
+        if target.startswith("https://"):
             continue
-        file = folder / target.split("#")[0]
-        if not file.exists():
+        place, _, anchor = target.partition("#")
+        file = folder / place
+        if not file.exists() or (anchor and anchor not in anchors(file.read_text("utf-8") if place else text)):
             found.append(target)
         elif "::" in label:
             name, test = label.split("::")
             if file.name != name or f"def {test}(" not in file.read_text("utf-8"):
                 found.append(label)
     return found
+
+
+def anchors(text: str) -> set[str]:
+    """What leads to the headings of a document: their words in small letters with hyphens between."""
+    headings = _HEADING.findall(_FENCED.sub("", text))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -41,10 +54,18 @@ def test_links_lead_somewhere(document: Path) -> None:
         "[the list](docs/no_such_file.md)",
         "[test_documents.py::test_that_is_not_there](tests/tools/test_documents.py)",
         "[test_setup.py::test_links_lead_somewhere](tests/tools/test_documents.py)",
+        "[a heading](docs/preprocessing.md#no-such-heading)",
+        "# A heading\n[another one](#no-such-heading)",
+        "```sh\n# a comment\n```\n[the comment](#a-comment)",
     ],
 )
 def test_a_broken_link_is_seen(text: str) -> None:
     assert broken(text, ROOT) != []
+
+
+def test_a_heading_is_found() -> None:
+    assert broken("# A `heading`, of (some) words\n[it](#a-heading-of-some-words) [a file](docs/ports.md)", ROOT) == []
+    assert broken("[it](docs/preprocessing.md#known-difference-from-the-official-code)", ROOT) == []
 
 
 def test_every_known_difference_is_pinned() -> None:
@@ -77,5 +98,9 @@ def test_commands_have_the_options_that_are_shown(document: Path) -> None:
     assert unknown_options(document.read_text("utf-8")) == []
 
 
-def test_an_option_that_does_not_exist_is_seen() -> None:
-    assert unknown_options("effnet convert a.pth b.safetensors --no-such-option") == ["convert --no-such-option"]
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_that_does_not_exist_is_seen(command: str) -> None:
+    expected = [f"{command} --no-such-option"]
+    assert unknown_options(f"effnet {command} a.pth --no-such-option") == expected
+    assert unknown_options(f"effnet {command} a.pth \\\n  --no-such-option") == expected
+    assert unknown_options(f"effnet {command} --help") == []

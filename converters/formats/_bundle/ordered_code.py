@@ -14,11 +14,6 @@ _LONGEST_SIGNED = 10
 _ESCAPED = {0x00: b"\x00\xff", 0xFF: b"\xff\x00"}
 
 
-def slice_key(name: bytes, part: TensorSlice) -> bytes:
-    """The key of one slice of the tensor of that name."""
-    return tensor_prefix(name) + encode_slice(part)
-
-
 def tensor_prefix(name: bytes) -> bytes:
     """What the keys of all slices of a tensor begin with: 0 and the name."""
     return SLICE_KEY_PREFIX + encode_string(name)

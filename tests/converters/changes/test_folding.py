@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from converters import (
-    DIALECTS,
     Adaptation,
     CannotFold,
     convert,
@@ -15,6 +14,7 @@ from converters import (
     open_checkpoint,
     save_state,
 )
+from converters.dialects import WRITTEN_DIALECTS
 from converters.names.naming import Unnamed
 from effnet_core import (
     CheckpointMismatch,
@@ -167,7 +167,7 @@ def test_folded_networks_are_recognised_without_a_definition(tmp_path: Path, nam
         assert checkpoint.dialect.name == "effnet-torch"
 
 
-@pytest.mark.parametrize("dialect", [name for name in DIALECTS if name not in OWN])
+@pytest.mark.parametrize("dialect", [name for name in WRITTEN_DIALECTS if name not in OWN])
 def test_the_names_of_others_are_refused(tmp_path: Path, dialect: str) -> None:
     spec, weights = fold(resolve("b0", width=0.25), lively_state(resolve("b0", width=0.25)))
     with pytest.raises(Unnamed, match="no networks without batch normalisation"):

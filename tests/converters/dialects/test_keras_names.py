@@ -8,21 +8,13 @@ import pytest
 
 from converters import DIALECTS
 from converters.names.naming import table
-from effnet_core import VARIANTS, Family, resolve
+from effnet_core import resolve
+from tests.compared import KERAS
 
 FOLDER = Path(__file__).parents[2] / "data/keras_shapes"
 THEIRS = {
     file: json.loads(gzip.decompress((FOLDER / f"{file}.json.gz").read_bytes())) for file in ("applications", "hub")
 }
-KNOWN = [
-    *(("applications", "keras-applications", f"efficientnet-b{number}") for number in range(8)),
-    *(
-        ("applications", "keras-applications-v2", name)
-        for name, row in VARIANTS.items()
-        if row.family is Family.V2 and not name.endswith("-xl")
-    ),
-    *(("hub", "keras-hub", name) for name in THEIRS["hub"]),
-]
 
 
 def ours(dialect: str, variant: str) -> dict[str, list[int]]:
@@ -44,14 +36,14 @@ def without_numbers(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
 
 
 def test_every_network_is_compared() -> None:
-    assert {variant for _, _, variant in KNOWN} == {name for networks in THEIRS.values() for name in networks}
+    assert {(file, variant) for file, _, variant in KERAS} == {(file, name) for file in THEIRS for name in THEIRS[file]}
 
 
-@pytest.mark.parametrize(("file", "dialect", "variant"), KNOWN)
+@pytest.mark.parametrize(("file", "dialect", "variant"), KERAS)
 def test_names_and_shapes(file: str, dialect: str, variant: str) -> None:
     theirs = without_numbers(THEIRS[file][variant])
     assert ours(dialect, variant) == theirs
-    other = next(name for _, known, name in KNOWN if known == dialect and name != variant)
+    other = next(name for _, known, name in KERAS if known == dialect and name != variant)
     assert ours(dialect, other) != theirs
 
 

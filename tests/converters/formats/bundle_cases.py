@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from converters.formats._bundle.messages import BundleHeader, Extent, write_entry
-from converters.formats._bundle.ordered_code import slice_key
 from converters.formats._bundle.table_writer import write_table
 from converters.formats._bundle.wire import bytes_field, number_field
-from tests.converters.formats.bundle_tables import Bundle, assemble, bundle, plain_block
+from tests.converters.formats.bundle_tables import Bundle, assemble, bundle, plain_block, slice_key
 
 Build = Callable[[Path], Path]
 """Writes the files of a case into a folder that is not there yet; gives the path to read."""

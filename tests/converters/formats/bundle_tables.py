@@ -18,18 +18,24 @@ from converters.formats._bundle.messages import (
     BundleEntry,
     BundleHeader,
     Extent,
+    TensorSlice,
     read_entry,
     read_header,
     write_entry,
     write_header,
 )
-from converters.formats._bundle.ordered_code import slice_key
+from converters.formats._bundle.ordered_code import encode_slice, tensor_prefix
 from converters.formats._bundle.table import MAGIC, Compression, masked, read_table
 from converters.formats._bundle.table_writer import write_table
 from converters.formats._bundle.wire import varint
 
 EMPTY_BLOCK = struct.pack("<II", 0, 1)
 Items = list[tuple[bytes, bytes]]
+
+
+def slice_key(name: bytes, part: TensorSlice) -> bytes:
+    """The key of one slice of the tensor of that name."""
+    return tensor_prefix(name) + encode_slice(part)
 
 
 def plain_block(items: Sequence[tuple[bytes, bytes]]) -> bytes:

@@ -247,10 +247,19 @@ def test_two_layers_of_one_name_keep_their_paths(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "name", ["kernel", "stem.conv.weight", "net/stem/kernel", "stem/weight", "./kernel", "/kernel"]
+    ("name", "reason"),
+    [
+        ("kernel", "no slash parts"),
+        ("stem.conv.weight", "no slash parts"),
+        ("net/stem/kernel", "behind the first slash stands 'stem/kernel', expected a variable of one layer: kernel,"),
+        ("layers/normalization/mean", "behind the first slash stands 'normalization/mean'"),
+        ("stem/weight", "behind the first slash stands 'weight'"),
+        ("./kernel", "no layer's name stands before"),
+        ("/kernel", "no layer's name stands before"),
+    ],
 )
-def test_names_of_another_form_are_refused(kind: str, name: str, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="LAYER/leaf"):
+def test_names_of_another_form_are_refused(kind: str, name: str, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=f"{reason}.*LAYER/leaf"):
         containers.write(kind, tmp_path / "x", {name: np.ones((2, 3), "f4")})
     assert list(tmp_path.iterdir()) == []
 

@@ -18,10 +18,6 @@ from tests.converters.formats import containers
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="Keras is not installed"),
-    pytest.mark.filterwarnings(
-        # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-        "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-    ),
 ]
 DEPTHWISE = "block1a_dwconv"
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from converters.errors import FormatError, OutputError, UnsupportedFile
-from converters.formats import _zip_writer
+from converters.formats import _torch_legacy, _zip_writer
 from converters.formats.pth import PthReader, PthWriter
 from tests.converters.formats import containers, pickles, zips
 from tests.converters.formats.torch_tensors import as_tensor, matches
@@ -79,6 +79,35 @@ def test_old_format_is_read_by_torch(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UnsupportedFile, match="weights-only loader refuses"):
         PthReader(path)
+
+
+def test_what_torch_warns_of_old_files_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = {name: as_tensor(array) for name, array in SMALL.items()}
+    path = save(tmp_path / "x", tensors, _use_new_zipfile_serialization=False, pickle_protocol=3)
+    assert containers.same(containers.read(KIND, path), SMALL)
+    monkeypatch.setattr(_torch_legacy, "_OF_TORCH_ITSELF", ())
+    with pytest.raises(UnsupportedFile, match="Detected pickle protocol 3"):  # the control: here warnings are errors
+        PthReader(path)
+
+
+@pytest.mark.filterwarnings(
+    # Of making the tensor and of saving it, not of what is tested.
+    r"ignore:torch\.quantize_per_tensor, .* are deprecated:UserWarning",
+    "ignore:TypedStorage is deprecated:UserWarning",
+)
+def test_a_quantised_tensor_in_an_old_file_is_refused_as_one(tmp_path: Path) -> None:
+    tensor = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
+    path = save(tmp_path / "x", {"a": tensor}, _use_new_zipfile_serialization=False)
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from converters.formats.pth import PthReader; from converters.errors import UnsupportedFile\n"
+        "try: PthReader(Path(sys.argv[1]))\n"
+        "except UnsupportedFile as error: print(error)"
+    )
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-W", "error::UserWarning", "-c", script, path]  # of which torch tells once a process
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    assert "a tensor that is no plain array" in result.stdout
 
 
 def test_old_format_without_torch(tmp_path: Path) -> None:

@@ -25,11 +25,6 @@ from effnet.errors import InvalidCertificate, MissingFramework
 from effnet_core import resolve
 from tests.lively import lively_state
 
-# Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
-
 SPEC = resolve("b0", width=0.13, depth=0.1, num_classes=7)
 STATE = lively_state(SPEC)
 ROOT = Path(__file__).parents[3]

@@ -84,10 +84,6 @@ def test_torch_export_takes_any_batch_and_size(small, tmp_path):
     assert json.loads(texts["card.json"])["runtime"] == "torch-export"
 
 
-# Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-@pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
 def test_keras_opens_a_folded_archive(small, tmp_path):
     pytest.importorskip("tensorflow", reason="the extra `tf` is not installed")
     path = tmp_path / "narrow.keras"

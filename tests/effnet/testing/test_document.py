@@ -17,10 +17,6 @@ def example():
     return names
 
 
-@pytest.mark.filterwarnings(
-    # Keras 3.15 calls numpy.array on its variables, whose __array__ has no `copy` argument.
-    "ignore:__array__ implementation doesn't accept a copy keyword, so passing copy=False failed:DeprecationWarning"
-)
 def test_the_example_passes_and_fails_where_the_document_says():
     names = example()
     names["test_the_port_computes_the_same"]()

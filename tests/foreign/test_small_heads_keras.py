@@ -91,8 +91,12 @@ def test_without_it_the_definition_has_to_be_given(saved: Any, suffix: str) -> N
     path, logits = saved
     source = file_of(path, suffix)
     with open_checkpoint(source) as found:
-        assert any("assumed average pooling" in note for note in found.notes)
-        spec = found.spec
+        notes, spec = " ".join(found.notes), found.spec
+    listed = Pooling.MAX if path.name == "nested" else Pooling.AVERAGE
+    told = f"By the layers that the file lists there is {listed} pooling" if suffix == ".weights.h5" else None
+    assert told in notes if told is not None else "assumed average pooling" in notes
+    assert spec.classifier is not None
+    assert spec.classifier.pooling is (listed if told is not None else Pooling.AVERAGE)
     assert distance(source, logits, "torch") > 100 * BOUND
     assert distance(source, logits, "torch", SourceOptions(spec=corrected(spec, path.name))) < BOUND
 

@@ -46,7 +46,7 @@ def ending_with_head(
         if listed is None or listed.is_usual:
             return None
     try:
-        layers_among(behind, recognised.dialect)
+        layers_among(behind, recognised.dialect, classes=reader.layer_classes)
         whole = shapes_of(reader, names)
         without = {variable: shape for variable, shape in whole.items() if names.raw[variable] not in behind}
         spec, notes = network(without, replace(options, num_classes=None))
@@ -71,6 +71,7 @@ def ending_by_widths(
     """The ending that a definition says, for tensors that have other names. Raises `NoSmallHead` if it is not there."""
     spec, notes = given
     try:
+        layers_among(behind, recognised.dialect, classes=reader.layer_classes)
         return _with_head(recognised, spec, names, notes, _fitted(recognised, spec, names, behind))
     except NoSmallHead as reason:
         raise NoSmallHead(

@@ -106,3 +106,40 @@ def test_a_head_with_a_layer_that_no_definition_has_is_left_out(
         assert found.spec.classifier is None
         [note] = [note for note in found.notes if "That is no small head behind it: the file lists" in note]
     assert layer in note
+
+
+class Attributes(keras.Model):
+    """A head whose layers are attributes, of which a file does not tell the class.
+
+    Keras goes through attributes by name: one behind `layers` is a member of that list, with its class.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = backbone(pooling="avg")
+        self.first, self.hidden, self.last = layers.Dense(8), layers.PReLU(name="slopes"), layers.Dense(5)
+
+    def call(self, images: Any) -> Any:
+        return self.last(self.hidden(self.first(self.body(images))))
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+def functional() -> Any:
+    body = backbone(pooling="avg")
+    return keras.Model(body.input, layers.Dense(5)(layers.PReLU(name="slopes")(layers.Dense(8)(body.output))))
+
+
+@pytest.mark.parametrize(("build", "tells"), [(functional, True), (Attributes, False)])
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_a_layer_with_variables_that_no_head_has_is_named_by_its_class(
+    build: Any, tells: bool, suffix: str, tmp_path: Path
+) -> None:
+    model, path = build(), tmp_path / f"m{suffix}"
+    model(PIXELS)
+    (model.save if suffix == ".keras" else model.save_weights)(path)
+    with open_checkpoint(path) as found:
+        [note] = [note for note in found.notes if "slopes/vars/0 belongs to no dense layer" in note]
+    assert ("but to slopes (class p_re_lu), which no head of a definition has" in note) is tells
+    assert ("an attribute of a subclassed keras.Model" in note) is not tells

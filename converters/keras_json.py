@@ -7,7 +7,9 @@ models; models may stand inside models.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from converters.dialects._keras_hub_config import with_layers
@@ -94,3 +96,10 @@ def _named(part: object, layers: Mapping[str, object]) -> Iterator[str]:
             return
         for value in values:
             yield from _named(value, layers)
+
+
+@lru_cache(maxsize=64)
+def snake_case(name: str) -> str:
+    """A class as Keras calls the groups and, without another name, the layers of it: ReLU is re_lu."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
-from converters.keras_json import DEEPEST, Entries, entries_of, parsed, settings_of
+from converters.keras_json import DEEPEST, Entries, entries_of, parsed, settings_of, snake_case
 
 _OF_NORMS = {"scale": "gamma", "center": "beta"}
 """The settings of batch normalisations that say whether they have a variable, and which that is."""
@@ -44,15 +42,9 @@ def _numbered(layers: Entries, *, around: str, depth: int) -> Iterator[tuple[str
         return
     counts: Counter[str] = Counter()
     for name, entry in layers.items():
-        kind = _snake_case(str(entry.get("class_name")))
+        kind = snake_case(str(entry.get("class_name")))
         number = counts[kind]
         counts[kind] += 1
         path = f"{around}layers/{kind}{f'_{number}' if number else ''}"
         yield path, name, entry
         yield from _numbered(entries_of(entry), around=f"{path}/", depth=depth + 1)
-
-
-@lru_cache(maxsize=64)
-def _snake_case(name: str) -> str:
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

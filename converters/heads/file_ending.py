@@ -47,7 +47,8 @@ def find_ending(
         _check_unsaid(options, "the definition says what the network is")
         return _given_ending(reader, recognised, names, behind, network(shapes_of(reader, names), options))
     no_head = None
-    if behind and not names.shadows and (_has_strangers(names, behind) or KERAS_CONFIG_KEY in reader.metadata):
+    tells_more = KERAS_CONFIG_KEY in reader.metadata or reader.layers is not None
+    if behind and not names.shadows and (_has_strangers(names, behind) or tells_more):
         from converters.heads.file_heads import ending_with_head  # noqa: PLC0415 - published checkpoints come without this
 
         found = ending_with_head(

@@ -10,6 +10,7 @@ from converters.heads.configured import KerasModel
 from converters.heads.file_ending import Ending, FindNetwork, Shapes, shapes_of
 from converters.heads.layers import NoSmallHead, UnclearHead, layers_among
 from converters.heads.small import SmallHead, find_small_head, fitted_head
+from converters.keras_models.behind import ListedBehind, listed_behind
 from converters.keras_models.config import UnclearModel
 from converters.keras_models.end import behind_features, last_layer
 from converters.keras_models.graph import graph_of
@@ -34,19 +35,23 @@ def ending_with_head(
 ) -> Ending | str | None:
     """The network with the head that the tensors `behind` are, or why they are none.
 
-    `strangers` says that some of them are unknown to the dialect. Where none is, and no configuration tells more than
-    their names, there is nothing to ask: None. Raises what `network` raises, and
-    `UnclearHead` where nothing tells what the head computes.
+    `strangers` says that some of them are unknown to the dialect. Where none is, and neither a configuration nor the
+    layers that the file lists tell more than their names, there is nothing to ask: None. Raises what `network` raises,
+    and `UnclearHead` where nothing tells what the head computes.
     """
     model = _keras_model(reader, recognised)
-    if not strangers and (model is None or not model.holds_network):
-        return None
+    is_stated = model is not None and model.holds_network
+    if not strangers and not is_stated:
+        listed = _listed(reader, recognised, None)
+        if listed is None or listed.is_usual:
+            return None
     try:
-        layers_among(behind, recognised.dialect)
+        layers_among(behind, recognised.dialect, classes=reader.layer_classes)
         whole = shapes_of(reader, names)
         without = {variable: shape for variable, shape in whole.items() if names.raw[variable] not in behind}
         spec, notes = network(without, replace(options, num_classes=None))
-        head = _found(recognised, spec, names, behind, model, options)
+        listed = None if is_stated else _listed(reader, recognised, spec)
+        head = _found(recognised, spec, names, behind, model, listed, options)
     except NoSmallHead as reason:
         return str(reason)
     except UnclearHead as reason:
@@ -66,6 +71,7 @@ def ending_by_widths(
     """The ending that a definition says, for tensors that have other names. Raises `NoSmallHead` if it is not there."""
     spec, notes = given
     try:
+        layers_among(behind, recognised.dialect, classes=reader.layer_classes)
         return _with_head(recognised, spec, names, notes, _fitted(recognised, spec, names, behind))
     except NoSmallHead as reason:
         raise NoSmallHead(
@@ -78,6 +84,14 @@ def _keras_model(reader: Reader, recognised: Recognised) -> KerasModel | None:
     text = reader.metadata.get(KERAS_CONFIG_KEY)
     norm = recognised.prefix + recognised.dialect.layers["head.norm"]
     return None if text is None else KerasModel(text=text, norm=norm)
+
+
+def _listed(reader: Reader, recognised: Recognised, spec: NetworkSpec | None) -> ListedBehind | None:
+    """What the file lists behind a network; None where the dialect's layers stand in models of their own."""
+    stem = recognised.dialect.layers["stem.conv"]
+    if reader.layers is None or "/" in stem.removeprefix("layers/"):
+        return None
+    return listed_behind(reader, stem=recognised.prefix + stem, spec=spec)
 
 
 def configured_features(reader: Reader, recognised: Recognised, spec: NetworkSpec) -> str:
@@ -122,6 +136,7 @@ def _found(
     names: SortedNames,
     behind: Shapes,
     model: KerasModel | None,
+    listed: ListedBehind | None,
     options: SourceOptions,
 ) -> SmallHead:
     published = None if spec.head is None else with_classes(spec, 1).classifier
@@ -133,6 +148,7 @@ def _found(
         published=published,
         activation=spec.head.activation,
         model=model,
+        listed=listed,
         keeps_order=_keeps_order(recognised, spec, names),
         own=names.classifier,
         wanted=options.head_activation,

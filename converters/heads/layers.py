@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
+from types import MappingProxyType
 
 from converters.dialects.dialect import TORCH_LEAVES, Dialect
 from converters.errors import counted, some_of
@@ -26,6 +27,7 @@ _ON_NUMBERS = (
     "weights, and save that"
 )
 
+_OF_HEADS = ("dense", "batch_normalization")
 _ON_VECTORS = (
     ". Keras numbers the variables of a layer, and three vectors may be those of a BatchNormalization with scale=False "
     "or with center=False: the configuration of a sequential or functional model tells, which its .keras file holds"
@@ -73,10 +75,13 @@ class NormTensors:
 LayerTensors = DenseTensors | NormTensors
 
 
-def layers_among(shapes: Mapping[str, tuple[int, ...]], dialect: Dialect) -> list[LayerTensors]:
+def layers_among(
+    shapes: Mapping[str, tuple[int, ...]], dialect: Dialect, *, classes: Mapping[str, str] = MappingProxyType({})
+) -> list[LayerTensors]:
     """The layers that the tensors belong to, in the order of the file; leaves and layouts are the dialect's.
 
-    Raises `NoSmallHead` for tensors of other layers, and for more layers than a small head has.
+    `classes` are those of layers, as far as a Keras file tells them (`Reader.layer_classes`). Raises `NoSmallHead` for
+    tensors of other layers, and for more layers than a small head has.
     """
     found: dict[str, dict[str, str]] = {}
     for name in shapes:
@@ -92,7 +97,7 @@ def layers_among(shapes: Mapping[str, tuple[int, ...]], dialect: Dialect) -> lis
             layers.append(layer)
     if others:
         belong = "belongs" if len(others) == 1 else "belong"
-        why = _on_numbers(others, shapes)
+        why = _on_classes(others, classes) or _on_numbers(others, shapes)
         raise NoSmallHead(f"{some_of(others, count=3)} {belong} to no dense layer or norm{why}")
     dense = sum(isinstance(layer, DenseTensors) for layer in layers)
     if dense > _MOST_DENSE or len(layers) - dense > _MOST_NORMS:
@@ -101,6 +106,15 @@ def layers_among(shapes: Mapping[str, tuple[int, ...]], dialect: Dialect) -> lis
             f"most {_MOST_DENSE} and {_MOST_NORMS}"
         )
     return layers
+
+
+def _on_classes(others: Sequence[str], classes: Mapping[str, str]) -> str:
+    """Which classes that no head has these tensors belong to, where the file tells them all; else nothing."""
+    layers = dict.fromkeys(name.rpartition("/vars/")[0] for name in others if _NUMBERED.fullmatch(name))
+    if not layers or any(classes.get(layer, _OF_HEADS[0]) in _OF_HEADS for layer in layers):
+        return ""
+    kinds = some_of([f"{layer} (class {classes[layer]})" for layer in layers], count=3)
+    return f", but to {kinds}, which no head of a definition has"
 
 
 def _on_numbers(others: Sequence[str], shapes: Mapping[str, tuple[int, ...]]) -> str:

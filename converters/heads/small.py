@@ -1,7 +1,8 @@
 """A small head that somebody has put behind a network: its definition, and whose tensors are whose.
 
 Weights tell dense layers and norms. What stands between them (activations, dropout), the pooling, and the epsilon of
-norms come from the model's configuration where the file has one; else what is usual is assumed, and said.
+norms come from the model's configuration where the file has one. A Keras file without it may list layers without
+tensors, which tell the pooling and whether there are layers that no head has; else what is usual is assumed, and said.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from converters.dialects.dialect import TORCH_LEAVES, Dialect
+from converters.errors import some_of
 from converters.heads.configured import KerasModel, StatedHead, stated_head
 from converters.heads.implied import check_whole
 from converters.heads.layers import (
@@ -22,6 +24,7 @@ from converters.heads.layers import (
     layers_among,
     rooms,
 )
+from converters.keras_models.behind import ListedBehind
 from converters.options import NO_ACTIVATION
 from effnet_core import (
     Activation,
@@ -32,6 +35,7 @@ from effnet_core import (
     HiddenNorm,
     InvalidOption,
     Parameter,
+    Pooling,
     Role,
 )
 from effnet_core.parameters import LEAVES, classifier_parameters
@@ -67,6 +71,7 @@ def find_small_head(
     published: Classifier,
     activation: Activation,
     model: KerasModel | None,
+    listed: ListedBehind | None,
     keeps_order: bool,
     own: Collection[str],
     wanted: str | None,
@@ -74,11 +79,12 @@ def find_small_head(
     """The head that these tensors are; their names and shapes are the file's, leaves and layouts the dialect's.
 
     `published` is what the network has without any of this: the features that a head takes, its dropout; `activation`
-    gives these features. `model` is that of a Keras file. `keeps_order` says that the file lists layers in
-    forward order. `own` are the tensors of the network's own classifier; `wanted` is what the user says about the
-    activation between dense layers (`SourceOptions.head_activation`). Raises `NoSmallHead`, and `UnclearHead` where
-    dense layers stand behind the network's own classifier and nobody says what is between; `InvalidOption` where
-    `wanted` says what has no place or is known; `LacksImplied` where the file is to be read with more tensors.
+    gives these features. `model` is that of a Keras file, `listed` what such a file lists without a configuration.
+    `keeps_order` says that the file lists layers in forward order. `own` are the tensors of the network's own
+    classifier; `wanted` is what the user says about the activation between dense layers
+    (`SourceOptions.head_activation`). Raises `NoSmallHead`, and `UnclearHead` where dense layers stand behind the
+    network's own classifier and nobody says what is between; `InvalidOption` where `wanted` says what has no place or
+    is known; `LacksImplied` where the file is to be read with more tensors.
     """
     among, features = layers_among(shapes, dialect), published.in_channels
     if model is not None:
@@ -100,13 +106,16 @@ def find_small_head(
         raise InvalidOption(
             f"--head-activation is {wanted!r}, and the head has no two dense layers with room between. Leave it out."
         )
-    hidden, assumed = _assumed_layers(layers, places, wanted, is_torch=is_torch)
+    if listed is not None and listed.refusal is not None:
+        raise NoSmallHead(listed.refusal)
+    hidden, assumed = _assumed_layers(layers, places, wanted, listed, is_torch=is_torch)
     guess = (_GUESS,) if places and wanted is None else ()
     classifier = Classifier(
         in_channels=last.inputs,
         num_classes=last.outputs,
         label_offset=0,
         dropout_rate=published.dropout_rate,
+        pooling=Pooling.AVERAGE if listed is None or listed.pooling is None else listed.pooling,
         hidden=tuple(hidden),
     )
     return SmallHead(classifier=classifier, names=_names(classifier, layers), notes=(*guess, _taken(layers), assumed))
@@ -173,7 +182,12 @@ def _check_clear(layers: Sequence[LayerTensors], own: Collection[str]) -> None:
 
 
 def _assumed_layers(
-    layers: Sequence[LayerTensors], places: Sequence[int], wanted: str | None, *, is_torch: bool
+    layers: Sequence[LayerTensors],
+    places: Sequence[int],
+    wanted: str | None,
+    listed: ListedBehind | None,
+    *,
+    is_torch: bool,
 ) -> tuple[list[HiddenLayer], str]:
     """The layers before the last, with what usually stands between them or is said to, and the sentence that says it.
 
@@ -198,13 +212,23 @@ def _assumed_layers(
         if place in activated and activation is not None:
             hidden.append(HiddenActivation(activation=activation))
     between = f"{activation or 'no activation'} behind {', '.join(layers[place].path for place in places)}"
-    assumed = ["average pooling"]
+    assumed = ["average pooling"] if listed is None or listed.pooling is None else []
     if places and wanted is None:
         assumed.append(between)
     if any(isinstance(layer, HiddenNorm) for layer in hidden):
         assumed.append(f"norms with epsilon {epsilon:g}")
     said = "" if wanted is None else f"As you said, there is {between}. "
-    return hidden, f"{said}Weights do not tell the rest of a head: assumed {', '.join(assumed)}. {_OTHERWISE}"
+    told = "" if listed is None else _told(listed)
+    rest = ", ".join(assumed) or "nothing else"
+    return hidden, f"{said}{told}Weights do not tell the rest of a head: assumed {rest}. {_OTHERWISE}"
+
+
+def _told(listed: ListedBehind) -> str:
+    """What the layers that a file lists tell of a head, and those that tell nothing of what they compute there."""
+    pooling = "" if listed.pooling is None else f"By the layers that the file lists there is {listed.pooling} pooling. "
+    if not listed.unclear:
+        return pooling
+    return f"{pooling}The file lists {some_of(listed.unclear)} too, and not what that computes or where it stands. "
 
 
 def _between_dense(layers: Sequence[LayerTensors], *, after_norms: bool) -> list[int]:

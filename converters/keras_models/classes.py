@@ -34,3 +34,22 @@ RANDOM = frozenset(
 """Layers that change images in training, and leave them as they are in evaluation."""
 RESIZING = frozenset({"Resizing", "CenterCrop", "RandomCrop"})
 """Layers that give images of a size of their own, in evaluation too."""
+OF_IMAGES = (
+    RANDOM
+    | RESIZING
+    | {
+        *(
+            "AugMix",
+            "AutoContrast",
+            "CutMix",
+            "Equalization",
+            "MaxNumBoundingBoxes",
+            "MixUp",
+            "Normalization",
+            "Pipeline",
+        ),
+        *("RandAugment", "Rescaling", "Solarization"),
+        *("AveragePooling2D", "Cropping2D", "UpSampling2D", ZEROS),
+    }
+)
+"""Layers that usually stand in front of a network, and cannot stand behind its pooling."""

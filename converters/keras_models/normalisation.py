@@ -10,8 +10,9 @@ The decision, for V1 and V2, in this order:
 1. With the configuration of the model (a whole model in .h5, .keras): what its layers say, with the stored tensors.
    Layers in front that are no such arithmetic (a convolution to three channels, a Lambda) are left out with all that
    stands before them, and named: the network then starts behind them.
-2. Stored deviations of ImageNet in the place of the variances: numbers that come from the published files alone, whose
-   networks divide once more. Keras itself leaves that out when such a file is loaded by path.
+2. Stored deviations of ImageNet in the place of the variances: numbers that come from the published files alone. As
+   often as the layers that the file lists divide (see `listed.py`); where it lists none, twice, as the networks of
+   these files do. Keras itself leaves the second division out when such a file is loaded by path.
 3. Other stored tensors: as they are. Fresh ones (mean 0, variance 1) leave pixel / 255.
 4. Without a configuration, layers outside the network are what `converters.keras_models.front` makes of them.
 
@@ -42,6 +43,7 @@ from converters.keras_models.arithmetic import (
     variances_of,
 )
 from converters.keras_models.config import layers_before
+from converters.keras_models.listed import Divisions, divisions
 from converters.meaning import pixel_formula
 from converters.metadata_keys import KERAS_CONFIG_KEY
 
@@ -50,6 +52,9 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _RGB = 3
 _WHITE = 255
 _RECIPE = "Say otherwise with --recipe."
+_TO_DIVIDE_TWICE = (
+    "Unless the network was trained on so, it expects to be divided twice: say so with --recipe autoaugment."
+)
 _LONGEST_NAME = 80
 _UNCLEAR = (
     "The model's configuration does not tell how the network normalises images: the layers before its first "
@@ -73,7 +78,7 @@ class Stated:
     is_around: bool = False
     """Whether a layer outside the network does it."""
     divides_twice: bool = False
-    """Whether tensors alone say that the network has a second layer that divides."""
+    """Whether, without a configuration, the network is taken to have a second layer that divides."""
 
 
 def stated_normalisation(
@@ -98,7 +103,7 @@ def stated_normalisation(
     if tensors is None or tensors.mean not in names or tensors.variance not in names:
         return None
     mean = channels_of(reader, names[tensors.mean], channels)
-    stated = _by_tensors(mean, variances_of(reader, names[tensors.variance], channels))
+    stated = _by_tensors(mean, variances_of(reader, names[tensors.variance], channels), divisions(reader, stem=stem))
     return stated if text is None else replace(stated, front=_UNCLEAR)
 
 
@@ -187,8 +192,8 @@ def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | 
         note += " The first of them multiplies by 255: the model is given images as pixel / 255."
     if _close(pixels.mean, [255 * one for one in _MEAN]) and _close(pixels.scale, [255 * sqrt(x) for x in _DEVIATION]):
         note += (
-            " They divide by the roots of ImageNet's standard deviations: a published file was loaded by path. Unless "
-            f"the network was trained on so, it expects to be divided twice. {_RECIPE}"
+            " They divide by the roots of ImageNet's standard deviations: a published file was loaded by path. "
+            f"{_TO_DIVIDE_TWICE}"
         )
     return Stated(pixels=pixels, note=note)
 
@@ -207,23 +212,45 @@ def _takes_any_size(way: Sequence[Layer]) -> bool:
     return any(isinstance(shape, list) and None in cast("list[Any]", shape)[1:3] for shape in shapes)
 
 
-def _by_tensors(mean: Sequence[float], variance: Sequence[float]) -> Stated:
-    """What stored tensors mean without a configuration."""
+def _by_tensors(mean: Sequence[float], variance: Sequence[float], listed: Divisions) -> Stated:
+    """What stored tensors mean without a configuration, where the file lists layers that divide."""
     published = _close(mean, _MEAN) and _close(variance, _DEVIATION)
-    deviations = variance if published else deviations_of(variance)
-    factor = [1 / (255 * deviation) for deviation in deviations]
-    shift = [-one / deviation for one, deviation in zip(mean, deviations, strict=True)]
-    pixels = unchanged(len(mean)).then(factor, shift).as_range()
-    formula = pixel_formula(pixels)
-    if published:
+    once = _pixels(mean, deviations_of(variance))
+    if not published:
+        note = f"Images are normalised as tensors of the file say: {pixel_formula(once)}. {_RECIPE}"
+        return Stated(pixels=once, note=note)
+    if listed is Divisions.ONE:
         note = (
-            f"Images are normalised as {formula}: the stored variances are ImageNet's standard deviations, as in the "
-            'files of weights="imagenet", whose network divides by their roots twice. Keras divides once when such a '
-            f"file is loaded by path, and its logits are others. {_RECIPE}"
+            f"Images are normalised as {pixel_formula(once)}: the stored variances are ImageNet's standard deviations, "
+            "and by the layers that the file lists its network divides by their roots once, as where Keras loads a "
+            f"published file by path. {_TO_DIVIDE_TWICE}"
         )
-    else:
-        note = f"Images are normalised as tensors of the file say: {formula}. {_RECIPE}"
-    return Stated(pixels=pixels, note=note, divides_twice=published)
+        return Stated(pixels=once, note=note)
+    twice = _pixels(mean, variance)
+    return Stated(pixels=twice, note=_on_two(twice, once, listed), divides_twice=True)
+
+
+def _pixels(mean: Sequence[float], deviations: Sequence[float]) -> PixelRange:
+    """(pixel / 255 - mean) / deviations."""
+    factor = [1 / (_WHITE * deviation) for deviation in deviations]
+    shift = [-one / deviation for one, deviation in zip(mean, deviations, strict=True)]
+    return unchanged(len(mean)).then(factor, shift).as_range()
+
+
+def _on_two(twice: PixelRange, once: PixelRange, listed: Divisions) -> str:
+    """The note on published deviations, for a network that divides by their roots twice, or may do so."""
+    note = (
+        f"Images are normalised as {pixel_formula(twice)}: the stored variances are ImageNet's standard deviations, as "
+        'in the files of weights="imagenet", whose network divides by their roots twice'
+    )
+    if listed is Divisions.TWO:
+        return f"{note}, as the layers that the file lists do. {_RECIPE}"
+    unclear = " The layers that the file lists do not tell which it is." if listed is Divisions.UNCLEAR else ""
+    return (
+        f"{note}. Keras divides once when such a file is loaded by path, and its logits are others.{unclear} If it was "
+        f"so, the network takes {pixel_formula(once)}: correct mean and scale in the definition (effnet info FILE "
+        "--json prints it) and give it with --spec FILE.json."
+    )
 
 
 def _close(found: Sequence[float], expected: Sequence[float]) -> bool:

@@ -23,10 +23,9 @@ def backbone(**options: Any) -> Any:
         width_coefficient=0.13,
         depth_coefficient=0.5,
         default_size=SIZE,
-        weights=None,
         weights_name="b0",
         name="efficientnetb0",
-        **{"include_top": False, "input_shape": (SIZE, SIZE, 3)} | options,
+        **{"weights": None, "include_top": False, "input_shape": (SIZE, SIZE, 3)} | options,
     )
 
 

@@ -186,10 +186,15 @@ def test_a_classifier_with_the_dialects_own_name_is_pooled_as_configured():
     assert any("LeakyReLU" in note for note in understand(reader, SourceOptions()).notes)
 
 
-@pytest.mark.parametrize(("leaf", "is_said"), [("vars/0", True), ("rows", False)])
-def test_layers_that_keras_numbered_without_their_class_are_explained(leaf, is_said):
+@pytest.mark.parametrize(
+    ("leaf", "kind", "is_said"),
+    [("vars/0", None, True), ("rows", None, False), ("vars/0", "p_re_lu", False), ("vars/0", "dense", True)],
+)
+def test_layers_that_keras_numbered_without_their_class_are_explained(leaf, kind, is_said):
     own = in_dialect("keras-applications", SPEC, STATE)
     arrays = own | {f"hidden/{leaf}": np.ones((C, 7), np.float32)}
-    found = understand(MemoryReader(arrays, path=Path("m"), format="memory"), SourceOptions())
-    [note] = [note for note in found.notes if "Left out" in note]
+    reader = MemoryReader(arrays, path=Path("m"), format="memory")
+    reader.layer_classes = {} if kind is None else {"hidden": kind}
+    [note] = [note for note in understand(reader, SourceOptions()).notes if "Left out" in note]
     assert ("an attribute of a subclassed keras.Model" in note) is is_said
+    assert ("but to hidden (class p_re_lu), which no head of a definition has" in note) is (kind == "p_re_lu")

@@ -90,7 +90,8 @@ def test_stored_variances_are_taken_as_they_are() -> None:
 def test_stored_deviations_are_those_of_the_published_files() -> None:
     note = check(opened(PUBLISHED), 255 * MEAN, 255 * DEVIATION)
     assert 'weights="imagenet"' in note
-    assert "--recipe" in note
+    assert "--spec" in note
+    assert "--recipe" not in note  # no recipe divides once
 
 
 def test_the_configuration_says_whether_they_are_divided_by_once_more() -> None:

@@ -24,7 +24,9 @@ def inspect(
     *,
     source: SourceFlags,
     tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor with its canonical name.")] = False,
-    no_data: Annotated[bool, typer.Option("--no-data", help="Do not look through the numbers: count no NaN, no Inf.")] = False,
+    no_data: Annotated[
+        bool, typer.Option("--no-data", help="Do not look through the numbers: count no NaN, no Inf.")
+    ] = False,
     digest: Annotated[
         bool, typer.Option("--digest", help="Compute the digest of the weights, equal in every format and naming.")
     ] = False,

@@ -150,8 +150,9 @@ def document() -> str:
                 "tests go through. Every dialect is tested with every family, and with every format, that it has here: "
                 "a round trip gives every bit back.",
                 "## Dialects, and what their own networks do",
-                "Where the target's own network pads otherwise, or has another activation, stride, residual or pooling, a "
-                "conversion is refused unless other logits are accepted (`--accept-different-logits`); another epsilon is made up for in the running variances; "
+                "Where the target's own network pads otherwise, or has another activation, stride, residual or "
+                "pooling, a conversion is refused unless other logits are accepted (`--accept-different-logits`); "
+                "another epsilon is made up for in the running variances; "
                 "decay matters in training only. *As defined*: the network is built from the definition in the file.",
                 markdown(meaning, dialect_rows()),
                 "## Networks by dialect",

@@ -31,6 +31,7 @@ _HARMLESS = frozenset(
         *map(snake_case, IDLE | OF_IMAGES),
         *("softmax", "flatten", "reshape", "permute"),  # logits are what a softmax takes
         *("concatenate", "repeat_vector"),  # colours of a gray image; behind the network widths tell
+        *("global_average_pooling1d", "global_average_pooling3d"),  # the average over more, or other, axes
         *("lambda", "subtract", "divide", "true_divide", "tf_op_lambda"),  # named as what may change images
     }
 )

@@ -109,6 +109,7 @@ def test_a_head_with_layers_that_no_definition_has_is_left_out(listed: Mapping[s
         {"r": "rescaling", "n": "normalization", "f": "random_flip", "c": "center_crop", "u": "up_sampling2d"},
         {"augment": "sequential", "augment/random_zoom": "random_zoom", "l": "lambda", "c": "concatenate"},
         {"top_dropout": "dropout", "net": "functional"},
+        {"frames": "global_average_pooling3d"},
         ["gate", "my_layer", "dropout_1"],  # names alone, which do not tell
     ],
 )

@@ -43,7 +43,8 @@ VARIANCES = [name for name in STATE if name.endswith(".variance")]
 PADDING = {
     name: own.padding
     for name, dialect in DIALECTS.items()
-    if (own := dialect.meaning(SPEC.name, SPEC.family)) is not None
+    if dialect.is_written
+    and (own := dialect.meaning(SPEC.name, SPEC.family)) is not None
     and (dialect.families is None or SPEC.family in dialect.families)
 }
 

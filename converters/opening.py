@@ -16,7 +16,7 @@ from converters.errors import UnreadableFile
 from converters.formats import open_reader
 from converters.formats.base import Reader
 from converters.formats.training_keys import note_on_unread, unread_averages
-from converters.heads.file_ending import Shapes, find_ending
+from converters.heads.file_ending import Ending, Shapes, find_ending
 from converters.metadata_keys import KERAS_CONFIG_KEY, SPEC_KEY
 from converters.names.dialect_choice import is_ignorable, recognised_names
 from converters.names.matching import Recognised
@@ -125,35 +125,18 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
 
     found = find_ending(reader, recognised, sorted_names, options, network)
     spec, entries, names = found.spec, found.entries, found.names
-    raw, shadows = names.raw, names.shadows
     choice = choose_ema(
         options.ema,
         [entry.name for entry in entries],
-        raw=raw,
-        shadows=shadows,
+        raw=names.raw,
+        shadows=names.shadows,
         unread=unread_averages(whole.skipped),
         dialect=dialect.name,
     )
-    chosen, other = (shadows, raw) if choice.uses_ema else (raw, shadows)
+    chosen, other = (names.shadows, names.raw) if choice.uses_ema else (names.raw, names.shadows)
     aside = dict.fromkeys(other.values(), left_reason(takes_averages=choice.uses_ema)) | dict(hidden)
-    try:
-        check_fit(reader, spec, entries, chosen)
-    except CheckpointMismatch as mismatch:
-        from converters.networks.misfit import explained  # noqa: PLC0415 - most files fit
-
-        error = explained(
-            mismatch,
-            reader,
-            spec,
-            entries=entries,
-            chosen=chosen,
-            shapes={variable: reader.tensors[name].shape for variable, name in (shadows | raw).items()},
-            recognised=recognised,
-            inserted=inserted,
-            options=options,
-            before=_OF_AVERAGES if only_averages else "",
-        )
-        raise error from None
+    before = _OF_AVERAGES if only_averages else ""
+    _check_fit(reader, found, chosen, recognised=recognised, inserted=inserted, options=options, before=before)
     changing = inserted.changing(has_classifier=spec.classifier is not None)
     if changing and not options.accept_different_logits:
         raise refusal(reader, spec, inserted)
@@ -177,6 +160,38 @@ def _understand(whole: Reader, options: SourceOptions, *, hidden: Mapping[str, s
             *(note for note in (choice.note, restored.note) if note),
         ),
     )
+
+
+def _check_fit(
+    reader: Reader,
+    found: Ending,
+    chosen: Mapping[str, str],
+    *,
+    recognised: Recognised,
+    inserted: Inserted,
+    options: SourceOptions,
+    before: str,
+) -> None:
+    """Raise an `EffnetError` that explains it where the file does not hold exactly the tensors of the network."""
+    try:
+        check_fit(reader, found.spec, found.entries, chosen)
+    except CheckpointMismatch as mismatch:
+        from converters.networks.misfit import explained  # noqa: PLC0415 - most files fit
+
+        names = found.names.shadows | found.names.raw
+        error = explained(
+            mismatch,
+            reader,
+            found.spec,
+            entries=found.entries,
+            chosen=chosen,
+            shapes={variable: reader.tensors[name].shape for variable, name in names.items()},
+            recognised=recognised,
+            inserted=inserted,
+            options=options,
+            before=before,
+        )
+        raise error from None
 
 
 def _names_of(reader: Reader, options: SourceOptions) -> tuple[Recognised, SortedNames, Inserted]:

@@ -215,6 +215,11 @@ class Dialect:
     """The first that names the network's family and variant or names none holds. Empty: the network is built from the
     definition, so whatever that says holds."""
 
+    @property
+    def names_modules(self) -> bool:
+        """Whether names are paths of PyTorch's modules, which stand inside each other, and not of layers in a scope."""
+        return self.separator == "."
+
     @cached_property
     def has_scope(self) -> bool:
         """Whether a scope stands before every name."""

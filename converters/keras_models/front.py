@@ -31,7 +31,7 @@ def apart_from_normalising(names: SortedNames, reader: Reader, dialect: Dialect,
 
     Where the network, whose first convolution is `stem`, has such a layer of its own, there are several of them.
     """
-    if dialect.separator != _SEPARATOR:
+    if dialect.names_modules:
         return names
     around = _layers_that_normalise(names, reader, stem)
     if not around:

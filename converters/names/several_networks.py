@@ -7,16 +7,13 @@ from collections.abc import Collection, Iterator
 from converters.dialects import DIALECTS, Dialect
 from converters.names.matching import Recognised, is_named, variable_name, whole_networks
 
-_SEPARATOR = "."
-"""Of the names of PyTorch, where modules stand inside each other: what stands before a name tells the network."""
-
 
 def others_beside(found: Recognised, names: Collection[str], *, any_dialect: bool) -> dict[str, str]:
     """What the names of every other whole network begin with, each with its dialect.
 
     Only in the dialect that was found unless `any_dialect`. Of files that have a scope in place of modules, none.
     """
-    if found.dialect.separator != _SEPARATOR:
+    if not found.dialect.names_modules:
         return {}
     left = [name for name in names if not _is_of(found, name)]
     others: dict[str, str] = {}
@@ -34,4 +31,4 @@ def _is_of(found: Recognised, name: str) -> bool:
 
 def _tried(first: Dialect) -> Iterator[Dialect]:
     yield first
-    yield from (one for one in DIALECTS.values() if one is not first and one.separator == _SEPARATOR)
+    yield from (one for one in DIALECTS.values() if one is not first and one.names_modules)

@@ -133,7 +133,7 @@ def _classifiers(dialect: Dialect, scope: str) -> set[str]:
 
 def _in_front(left: Sequence[str], recognised: Recognised) -> str | None:
     """What PyTorch modules do to images before the network, as far as names tell; None where nothing does."""
-    if recognised.dialect.separator != ".":
+    if not recognised.dialect.names_modules:
         return None
     found = list(filter(_before(recognised.prefix), left))
     if found:

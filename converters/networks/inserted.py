@@ -24,7 +24,6 @@ ADVICE = (
     "Ways out: use it with the code that made it; or take the network without them, to train it further: "
     "--accept-different-logits (SourceOptions(accept_different_logits=True))."
 )
-_TORCH_SEPARATOR = "."
 _NOT_DENSE = 3
 """Axes of a tensor that is none of a dense layer or a norm, at least."""
 _ATTENTION_OR_POOLING = re.compile(
@@ -50,7 +49,7 @@ class Inserted(NamedTuple):
 def find_inserted(reader: Reader, recognised: Recognised, names: SortedNames) -> Inserted:
     """The inserted layers among the names of a file of PyTorch; none in other files."""
     dialect, prefix = recognised.dialect, recognised.prefix
-    if dialect.separator != _TORCH_SEPARATOR:
+    if not dialect.names_modules:
         return Inserted()
     within = [name for variable, name in (names.shadows | names.raw).items() if not is_named(dialect, variable)]
     strangers = {name: name.removeprefix(prefix) for name in names.strangers if name.startswith(prefix)}
@@ -100,7 +99,7 @@ def accepted_notes(names: SortedNames) -> tuple[str, ...]:
 
 def _module(inner: str) -> str:
     """The module directly in the network that holds a tensor; empty for a tensor of the network itself."""
-    return inner.rpartition(_TORCH_SEPARATOR)[0].partition(_TORCH_SEPARATOR)[0]
+    return inner.rpartition(".")[0].partition(".")[0]
 
 
 def _paths_in_use(recognised: Recognised, names: SortedNames) -> tuple[str, ...]:

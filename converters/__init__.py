@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from converters.changes.folding import fold
     from converters.comparing.difference import Difference, diff
     from converters.comparing.digests import Digest, digest, state_digest
+    from converters.dialects._huggingface_config import NoConfig
     from converters.heads.layers import NoSmallHead, UnclearHead
     from converters.memory import save_state, state_checkpoint
     from converters.training_checkpoint import Training, read_training_checkpoint, write_training_checkpoint
@@ -52,6 +53,7 @@ __all__ = [
     "EpsilonCannotBeMadeUpFor",
     "FormatError",
     "LeftOut",
+    "NoConfig",
     "NoSmallHead",
     "NotFinite",
     "OutputError",
@@ -81,6 +83,7 @@ __all__ = [
 
 _MODULES = {
     "CannotFold": "converters.changes.folded_values",
+    "NoConfig": "converters.dialects._huggingface_config",
     "NoSmallHead": "converters.heads.layers",
     "UnclearHead": "converters.heads.layers",
     "Training": "converters.training_checkpoint",

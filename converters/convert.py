@@ -102,8 +102,8 @@ def convert(
     into the source's network: the result gives other logits.
 
     Raises what `open_checkpoint` raises, `NotFinite` for weights that are NaN or infinite, `DifferentSemantics` and
-    `EpsilonCannotBeMadeUpFor` where the target's own network would give other logits, and `OutputError` when the target
-    cannot be written.
+    `EpsilonCannotBeMadeUpFor` where the target's own network would give other logits, `Unnamed` and `NoConfig` where it
+    has no name or no configuration for a part of this one, and `OutputError` when the target cannot be written.
     """
     target_options = TargetOptions(
         to=to,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from converters.dialects._keras_hub_config import with_layers
+from converters.dialects.keras_hub_config import with_layers
 
 Entries = Mapping[str, Mapping[str, Any]]
 """Layers' names to what the configuration says of them."""

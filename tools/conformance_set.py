@@ -22,9 +22,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from converters import DifferentSemantics, Ema, SourceOptions, convert
-from converters.dialects._huggingface_config import NoConfig
-from converters.names.naming import Unnamed
+from converters import DifferentSemantics, Ema, NoConfig, SourceOptions, Unnamed, convert
 from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
 from effnet.conformance import VERSION

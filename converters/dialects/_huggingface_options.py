@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from converters.dialects._huggingface_config import POOLING
-from converters.dialects._json_fields import Fields, number, whole_numbers
+from converters.dialects.json_fields import Fields, number, whole_numbers
 from effnet_core import Activation, NetworkSpec, Pooling, norm_of
 
 _POOLINGS = {name: pooling for pooling, name in POOLING.items()}

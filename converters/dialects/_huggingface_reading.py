@@ -13,7 +13,8 @@ from typing import cast
 
 from converters.dialects._huggingface_config import RESAMPLE, depthwise_padding
 from converters.dialects._huggingface_options import WAY_OUT, with_options
-from converters.dialects._json_fields import (
+from converters.dialects.dialect import Configured, PixelRange
+from converters.dialects.json_fields import (
     Fields,
     as_fields,
     fields_of,
@@ -23,7 +24,6 @@ from converters.dialects._json_fields import (
     three_numbers,
     whole_numbers,
 )
-from converters.dialects.dialect import Configured, PixelRange
 from effnet_core import JpegDecoding, NetworkSpec, WholeImage
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import floor
 
-from converters.dialects._json_fields import Fields, as_fields, fields_of, number, numbers, side, whole_numbers
 from converters.dialects._timm_options import with_options
 from converters.dialects._timm_prepared import prepared_as_named
 from converters.dialects._timm_statements import WAY_OUT, disagreement, statement, told
 from converters.dialects.dialect import Configured, PixelRange
+from converters.dialects.json_fields import Fields, as_fields, fields_of, number, numbers, side, whole_numbers
 from effnet_core import JpegDecoding, NetworkSpec, Preprocessing, Resampling, ShorterSide, WholeImage
 
 _RESAMPLING = {

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from converters.dialects._json_fields import number
 from converters.dialects._timm_statements import Statement
+from converters.dialects.json_fields import number
 from effnet_core import Activation, NetworkSpec, Padding, Pooling, norm_of
 
 _WITHOUT_EFFECT = frozenset(

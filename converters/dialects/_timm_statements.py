@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from converters.dialects._json_fields import Fields, as_fields, fields_of, timm_backbone
 from converters.dialects._timm_names import TF, VARIANT_OF, bare, tag_of
+from converters.dialects.json_fields import Fields, as_fields, fields_of, timm_backbone
 
 _LIKE_TIMM = re.compile(r"(?:^|_)efficientnet(?:v2)?_")
 _ALONE = re.compile(r"(?:(?:hf[-_]hub:)?timm/|tu-)?[a-z0-9_]+(?:\.[a-z0-9_]*in(?:1|12|21)k[a-z0-9_]*)?")

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from converters.errors import FormatError, OutputError, UnreadableFile, counted, some_of
-from converters.formats._companions import COMPANIONS, read_companions
 from converters.formats._hub_files import WEIGHTS, find_weights
 from converters.formats._input import InputFile
 from converters.formats._shard_index import INDEX_SUFFIXES, parse_index
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
+from converters.formats.companions import COMPANIONS, read_companions
 from converters.formats.plain_bytes import PlainBytes
 from converters.formats.safetensors import SafetensorsReader, SafetensorsWriter
 from converters.formats.staging import StagedFile, disk_errors

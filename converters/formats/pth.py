@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 from converters.errors import FormatError, OutputError
 from converters.formats._arrays import Expected
-from converters.formats._companions import read_companions
 from converters.formats._hub_files import TORCH_WEIGHTS
 from converters.formats._input import InputFile
 from converters.formats._metadata import METADATA_NAME, metadata_bytes
@@ -21,6 +20,7 @@ from converters.formats._torch_zip import TorchArchive
 from converters.formats._zip_records import LOCAL_SIGNATURE
 from converters.formats._zip_writer import ZipWriter
 from converters.formats.base import Array, Location, Reader, TensorInfo, Writer
+from converters.formats.companions import read_companions
 from converters.formats.plain_bytes import PlainBytes
 from converters.formats.staging import StagedFile
 

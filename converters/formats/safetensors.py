@@ -13,11 +13,11 @@ from typing import ClassVar
 
 from converters.errors import OutputError
 from converters.formats._arrays import Expected, checked_nbytes, little_endian, view
-from converters.formats._companions import read_companions
 from converters.formats._hub_files import WEIGHTS
 from converters.formats._input import InputFile
 from converters.formats._safetensors_header import DTYPES, METADATA, parse_header
 from converters.formats.base import Array, Location, Reader, Scratch, TensorInfo, Writer
+from converters.formats.companions import read_companions
 from converters.formats.plain_bytes import PlainBytes
 from converters.formats.staging import StagedFile
 

@@ -7,6 +7,7 @@ tensorflow/core/protobuf/tensor_bundle.proto. The parts are in `converters.forma
 from __future__ import annotations
 
 from converters.formats._bundle.reader import TensorBundleReader
+from converters.formats._bundle.sidecar import SUFFIX as METADATA_SUFFIX
 from converters.formats._bundle.writer import TensorBundleWriter
 
-__all__ = ["TensorBundleReader", "TensorBundleWriter"]
+__all__ = ["METADATA_SUFFIX", "TensorBundleReader", "TensorBundleWriter"]

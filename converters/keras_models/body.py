@@ -13,8 +13,8 @@ from dataclasses import replace
 from math import prod
 from typing import cast
 
-from converters.dialects._json_fields import number
 from converters.dialects.dialect import Configured
+from converters.dialects.json_fields import number
 from converters.errors import some_of
 from converters.keras_json import Layer
 from converters.keras_models.classes import ACTIVATIONS, IDLE

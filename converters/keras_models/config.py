@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from converters.dialects._keras_hub_config import BY_SETTINGS
+from converters.dialects.keras_hub_config import BY_SETTINGS
 from converters.keras_json import DEEPEST, Layer, Model, entries_of, model_of, parsed, settings_of
 
 

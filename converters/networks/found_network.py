@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converters.dialects import DIALECTS
-from converters.dialects._json_fields import other_architecture
 from converters.dialects.dialect import Configured, Dialect, PixelRange, Semantics
+from converters.dialects.json_fields import other_architecture
 from converters.errors import UnknownArchitecture
 from converters.formats.base import Reader
 from converters.meaning import STORED_RECIPE, configured, normalised_by, pixel_formula, understood

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from converters import Checkpoint
 from converters.errors import UnreadableFile
-from converters.formats._bundle.sidecar import SUFFIX
-from converters.formats._companions import COMPANIONS
+from converters.formats.companions import COMPANIONS
+from converters.formats.tensor_bundle import METADATA_SUFFIX
 from effnet.certificate.schema import CertifiedDistance, CertifiedLayer, FileDigest, LastOutput, LayerOutput
 from effnet.files import check_regular
 from effnet.parity_engine.compare import Comparison, Distance, Outputs
@@ -32,7 +32,7 @@ def checkpoint_files(checkpoint: Checkpoint) -> tuple[Path, ...]:
     places = (checkpoint.reader.location(name) for name in checkpoint.reader.tensors)
     found = {place.path for place in places if place is not None and _is_near(place.path, path)}
     prefixes = {str(file).removesuffix(ending[0]) for file in found if (ending := _DATA.search(file.name))}
-    found |= {Path(prefix + ending) for prefix in prefixes for ending in (".index", SUFFIX)}
+    found |= {Path(prefix + ending) for prefix in prefixes for ending in (".index", METADATA_SUFFIX)}
     if path.is_file():
         found.add(path)
     elif path.is_dir():

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from converters import SourceOptions, UnknownArchitecture, open_checkpoint
-from converters.dialects._json_fields import other_architecture
 from converters.dialects._timm_config import configured
 from converters.dialects._timm_statements import told
+from converters.dialects.json_fields import other_architecture
 from effnet_core import Padding, resolve
 from tests.converters.dialects.test_timm_statements import STATE, USUAL, beside, is_told, saved
 from tests.converters.hostile_texts import cases

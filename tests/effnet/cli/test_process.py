@@ -79,7 +79,7 @@ ELSEWHERE = {
     *(f"converters.heads.{name}" for name in ("configured", "file_heads", "layers", "small")),
     *(f"converters.keras_models.{name}" for name in ("config", "normalisation")),
     *(f"converters.dialects._huggingface_{name}" for name in ("config", "options", "reading")),
-    "converters.dialects._json_fields",
+    "converters.dialects.json_fields",
     *(f"converters.dialects.{name}" for name in ("_timm_config", "_timm_names", "_timm_options", "_timm_prepared")),
     *(f"converters.dialects.{name}" for name in ("_timm_statements", "_timm_weights")),
     *("effnet.choices", "effnet.errors", "statistics", "base64"),

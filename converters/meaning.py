@@ -38,13 +38,13 @@ class Settlement(NamedTuple):
 
 
 def understood(spec: NetworkSpec, dialect: Dialect) -> NetworkSpec:
-    """The definition with the padding, epsilon and decay that the dialect's own network of this variant has."""
+    """The definition with the padding, residuals, epsilon and decay of the dialect's own network of this variant."""
     own = dialect.meaning(spec.name, spec.family)
     if own is None:
         return spec
     norm = norm_of(spec, wanted="an epsilon")
     decay = norm.decay if own.decay is None else own.decay
-    spec = replace(spec, padding=own.padding, norm=replace(norm, epsilon=own.epsilon, decay=decay))
+    spec = replace(own.built(spec), padding=own.padding, norm=replace(norm, epsilon=own.epsilon, decay=decay))
     if own.normalises is None:
         return spec
     return replace(spec, preprocessing=normalised_by(spec.preprocessing, own.normalises))
@@ -72,7 +72,7 @@ def settle(spec: NetworkSpec, dialect: Dialect, *, accept_different_logits: bool
     if own is None:
         return Settlement(spec=spec, notes=())
     norm = norm_of(spec, wanted="an epsilon")
-    notes = _function_notes(spec, dialect, accept_different_logits=accept_different_logits)
+    notes = _function_notes(spec, dialect, own, accept_different_logits=accept_different_logits)
     if own.padding is not spec.padding:
         if not accept_different_logits:
             raise DifferentSemantics(_refusal(spec, dialect, own))
@@ -90,7 +90,7 @@ def settle(spec: NetworkSpec, dialect: Dialect, *, accept_different_logits: bool
     if own.remark is not None:
         notes.append(own.remark)
     return Settlement(
-        spec=replace(spec, padding=own.padding, norm=replace(norm, epsilon=own.epsilon)),
+        spec=replace(own.built(spec), padding=own.padding, norm=replace(norm, epsilon=own.epsilon)),
         notes=tuple(notes),
     )
 
@@ -106,32 +106,32 @@ def _refusal(spec: NetworkSpec, dialect: Dialect, own: Semantics) -> str:
     )
 
 
-def _function_notes(spec: NetworkSpec, dialect: Dialect, *, accept_different_logits: bool) -> list[str]:
+def _function_notes(spec: NetworkSpec, dialect: Dialect, own: Semantics, *, accept_different_logits: bool) -> list[str]:
     """A definition may change what no shape tells of its variant, and what other projects' networks have fixed."""
-    changed = _changed(spec)
+    changed = _changed(spec, own)
     if not changed:
         return []
     if not accept_different_logits:
         raise DifferentSemantics(
-            f"{dialect.title} would give other logits from these weights: this network has {changed}, unlike the usual "
+            f"{dialect.title} would give other logits from these weights: this network has {changed}, unlike its own "
             f"{spec.name}.\n"
             "Expected: a target whose network is as the definition says. Ways out:\n"
             "  --to effnet-torch, --to native or a .keras file: this project's networks are;\n"
             "  --accept-different-logits (accept_different_logits=True): write the weights all the same."
         )
     return [
-        f"This network has {changed}, the one of {dialect.title} is the usual {spec.name}. The logits will differ, as "
-        "you accepted; effnet parity shows by how much."
+        f"This network has {changed}, unlike the {spec.name} of {dialect.title}. The logits will differ, as you "
+        "accepted; effnet parity shows by how much."
     ]
 
 
-def _changed(spec: NetworkSpec) -> str:
-    """Which of the fields that no shape tells are others than the variant's, in words."""
+def _changed(spec: NetworkSpec, own: Semantics) -> str:
+    """Which of the fields that no shape tells are others than in the dialect's network of the variant, in words."""
     from effnet_core import VARIANTS, resolve  # noqa: PLC0415 - the published tables, for other projects' networks alone
 
     if spec.name not in VARIANTS:
         return ""
-    usual = resolve(spec.name, width=spec.width, depth=spec.depth)
+    usual = own.built(resolve(spec.name, width=spec.width, depth=spec.depth))
     ends = [spec.stem, *spec.blocks, *([] if spec.head is None else [spec.head])]
     activations = dict.fromkeys(one.activation for one in ends if one.activation is not usual.stem.activation)
     found = [f"the activation {name}" for name in activations]
@@ -144,7 +144,10 @@ def _changed(spec: NetworkSpec) -> str:
         found.append("a stem of another stride")
     if any(one.stride != other.stride for one, other in blocks):
         found.append("other strides")
-    if any(one.has_residual != other.has_residual for one, other in blocks):
+    if (built := own.built(spec)) != spec:
+        index = next(i for i, block in enumerate(spec.blocks) if block != built.blocks[i])
+        found.append(f"a residual around block {index}, the first of a stage")
+    elif any(one.has_residual != other.has_residual for one, other in blocks):
         found.append("other residuals")
     return " and ".join(found)
 

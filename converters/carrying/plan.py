@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from converters.formats import Format
 from converters.formats.base import Array, TensorInfo
 from converters.layouts import cast, compose, inverse
 from converters.meaning import pixel_formula, settle
-from converters.names.naming import check_has_names, table
+from converters.names.naming import Entry, table
 from effnet_core import NetworkSpec, Role
 
 
@@ -57,10 +57,11 @@ def plan_conversion(
 ) -> Plan:
     """How the checkpoint is written in the dialect and format. `dtype` None keeps the source's.
 
-    Raises `DifferentSemantics` when the target's own network computes something else, unless that is accepted.
+    Raises `Unnamed` where the dialect has no name for a part of the network, and `DifferentSemantics` when the target's
+    own network computes something else, unless that is accepted.
     """
     spec = checkpoint.spec
-    check_has_names(dialect, spec)
+    entries = tuple(table(dialect, spec, scope=spec.name))
     settled = settle(spec, dialect, accept_different_logits=accept_different_logits)
     notes, shift, kept = settled.notes, 0.0, None
     before, after = spec.norm, settled.spec.norm
@@ -73,7 +74,7 @@ def plan_conversion(
             accept_different_logits=accept_different_logits,
         )
         notes, shift, kept = (*notes, made_up.note), made_up.shift, made_up.kept
-    steps = list(_steps(checkpoint, dialect, dtype=dtype, shift=shift))
+    steps = list(_steps(checkpoint, dialect, entries, dtype=dtype, shift=shift))
     tensors = dialect.normalisation
     if tensors is not None and (tensors.families is None or spec.family in tensors.families):
         steps[:0], note = _normalisation(spec, dialect, tensors)
@@ -83,8 +84,10 @@ def plan_conversion(
     return Plan(steps=tuple(steps), spec=settled.spec, originals=kept, notes=notes)
 
 
-def _steps(checkpoint: Checkpoint, dialect: Dialect, *, dtype: np.dtype[Any] | None, shift: float) -> Iterator[Step]:
-    entries, tensors = table(dialect, checkpoint.spec, scope=checkpoint.spec.name), checkpoint.reader.tensors
+def _steps(
+    checkpoint: Checkpoint, dialect: Dialect, entries: Iterable[Entry], *, dtype: np.dtype[Any] | None, shift: float
+) -> Iterator[Step]:
+    tensors = checkpoint.reader.tensors
     for source, entry in zip(checkpoint.sources, entries, strict=True):
         found = tensors[source.name].dtype
         step = Step(

@@ -13,6 +13,7 @@ from dataclasses import replace
 from math import ceil
 from typing import Any
 
+from converters.dialects.dialect import without_first_residuals
 from effnet_core import (
     Activation,
     Classifier,
@@ -157,22 +158,20 @@ def _problems(spec: NetworkSpec) -> list[str]:
     found = _inexpressible(spec, spec.head)
     if found:
         return found
-    # The first block of a stage has no residual there, even where width 0.13 makes its ends equal.
-    spurious = [i for i, block in enumerate(spec.blocks) if block.repeat == 0 and block.has_residual]
-    if spurious:
-        return [f"it has no residual in the first block of a stage, as there is in block {spurious[0]}"]
-    again = resolve(
-        spec.name,
-        width=spec.width,
-        depth=spec.depth,
-        in_channels=spec.stem.in_channels,
-        drop_connect_rate=_drop_connect_rate(spec),
+    again = without_first_residuals(
+        resolve(
+            spec.name,
+            width=spec.width,
+            depth=spec.depth,
+            in_channels=spec.stem.in_channels,
+            drop_connect_rate=_drop_connect_rate(spec),
+        )
     )
     same_rates = tuple(replace(block, drop_connect_rate=0.0) for block in again.blocks) == tuple(
         replace(block, drop_connect_rate=0.0) for block in spec.blocks
     )
     if not same_rates or (again.stem, again.head) != (spec.stem, spec.head):
-        return ["its blocks are not those that the width and depth coefficients give"]
+        return ["its blocks are not those that it makes of the width and depth coefficients"]
     return []
 
 

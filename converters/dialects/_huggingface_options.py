@@ -39,11 +39,6 @@ def with_options(spec: NetworkSpec, config: Fields) -> tuple[NetworkSpec, tuple[
             spec = read(spec, value)
         except _Impossible as expected:
             wrong.append(f"{name}={value!r:.60} (expected {expected})")
-    spurious = [index for index, block in enumerate(spec.blocks) if block.repeat == 0 and block.has_residual]
-    if spurious:  # of narrow networks, where the ends of such a block are equally wide
-        wrong.append(
-            f"widths by which block {spurious[0]}, the first of a stage, gets a residual (expected none there)"
-        )
     refusal = (
         f"config.json says that the network was made with {', '.join(wrong)}, of which this project has no definition."
     )

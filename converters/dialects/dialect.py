@@ -89,12 +89,28 @@ class Semantics(NamedTuple):
     maximum_pooling: str | None = None
     """With what its model is made to take the maximum, and not the average, before its classifier; None: with
     nothing."""
+    first_block_adds: bool = True
+    """Whether the first block of a stage adds its input where both of its ends are equally wide, as in the official
+    code. They are in narrow networks alone."""
     remark: str | None = None
     """What somebody has to know who computes with that network; told when weights are written for it."""
+    doubt: str | None = None
+    """How its project may have made the network otherwise than is assumed here, which no weights tell; told when they
+    are read, unless the configuration of the model is in the file."""
     family: Family | None = None
     """The family of which this is true; None: all that the dialect has."""
     variants: frozenset[str] | None = None
     """The networks of which this is true; None: all others."""
+
+    def built(self, spec: NetworkSpec) -> NetworkSpec:
+        """The definition with the residuals that its own network has."""
+        return spec if self.first_block_adds else without_first_residuals(spec)
+
+
+def without_first_residuals(spec: NetworkSpec) -> NetworkSpec:
+    """The definition without a residual around the first block of any stage."""
+    blocks = (replace(block, has_residual=block.has_residual and block.repeat > 0) for block in spec.blocks)
+    return replace(spec, blocks=tuple(blocks))
 
 
 class Evaluation(NamedTuple):

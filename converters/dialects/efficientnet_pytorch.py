@@ -1,7 +1,8 @@
 """Names of lukemelas/EfficientNet-PyTorch and of its descendants (efficientnet-lite-pytorch).
 
 Source: efficientnet_pytorch/model.py, version 0.7.1. Its normalisations count from _bn0 whether or not a block
-expands, so blocks without expansion just have no _bn0.
+expands, so blocks without expansion just have no _bn0. The stride of the first block of a stage is a list there,
+[1], which is not 1, so that it adds no residual.
 """
 
 from types import MappingProxyType
@@ -48,5 +49,20 @@ EFFICIENTNET_PYTORCH = Dialect(
     axes=TORCH_AXES,
     ignorable=TORCH_IGNORABLE,
     norm_counter="num_batches_tracked",
-    semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3),),
+    semantics=(
+        Semantics(
+            padding=Padding.SAME,
+            epsilon=1e-3,
+            first_block_adds=False,
+            remark=(
+                "efficientnet-pytorch pads as TensorFlow does where its model is made with image_size=None. Otherwise "
+                "it pads images of any size as those of the network's nominal size, and others give other logits."
+            ),
+            doubt=(
+                "efficientnet-pytorch pads images of any size as those of the network's nominal size, unless its model "
+                "is made with image_size=None. A network that was used so at another size may have given other logits "
+                "there than are computed here."
+            ),
+        ),
+    ),
 )

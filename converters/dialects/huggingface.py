@@ -79,6 +79,7 @@ HUGGINGFACE = Dialect(
         Semantics(
             padding=Padding.SAME,
             epsilon=1e-3,
+            first_block_adds=False,
             maximum_pooling="pooling_type='max'",
             remark=(
                 "transformers pads as TensorFlow does only at the resolution of config.json: other sizes of its input "

@@ -21,6 +21,11 @@ from converters.dialects.dialect import (
 from converters.dialects.effnet_keras import KERAS_3_DEPTHWISE, KERAS_LEAVES
 from effnet_core import Family, Padding
 
+MADE_FOR_ANY_SIZE = (
+    "keras.applications pads as is computed here where its network is made for a size of images (input_shape=...). "
+    "Made for any size, as include_top=False alone makes it, it pads odd sizes as if they were even: with images whose "
+    "sides are no multiples of 32 its logits may have been others."
+)
 BLOCK = "block{stage}{letter}"
 LAYERS = MappingProxyType(
     {
@@ -59,7 +64,19 @@ KERAS_APPLICATIONS = Dialect(
     normalisation=StoredNormalisation(
         mean="normalization/mean", variance="normalization/variance", count="normalization/count"
     ),
-    semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3, decay=0.99),),
+    semantics=(
+        Semantics(
+            padding=Padding.SAME,
+            epsilon=1e-3,
+            decay=0.99,
+            remark=(
+                "keras.applications pads as TensorFlow does where its network is made for a size "
+                "(input_shape=(height, width, 3)). Made for any size, as include_top=False alone makes it, it pads odd "
+                "sizes as if they were even, and gives other logits."
+            ),
+            doubt=MADE_FOR_ANY_SIZE,
+        ),
+    ),
 )
 
 KERAS_APPLICATIONS_V2 = Dialect(

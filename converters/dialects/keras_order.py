@@ -18,7 +18,7 @@ from converters.dialects.dialect import (
     StoredNormalisation,
 )
 from converters.dialects.effnet_keras import KERAS_LEAVES
-from converters.dialects.keras_applications import KERAS_APPLICATIONS_V2, LAYERS
+from converters.dialects.keras_applications import KERAS_APPLICATIONS_V2, LAYERS, MADE_FOR_ANY_SIZE
 from converters.dialects.native import CANONICAL_BLOCKS
 from effnet_core import Family, Padding
 
@@ -61,5 +61,8 @@ KERAS_ORDER = Dialect(
         count="layers/normalization/count",
         families=frozenset({Family.V1}),
     ),
-    semantics=(Semantics(padding=Padding.SAME, epsilon=1e-3, family=Family.V1), *KERAS_APPLICATIONS_V2.semantics),
+    semantics=(
+        Semantics(padding=Padding.SAME, epsilon=1e-3, family=Family.V1, doubt=MADE_FOR_ANY_SIZE),
+        *KERAS_APPLICATIONS_V2.semantics,
+    ),
 )

@@ -210,6 +210,8 @@ def _cautions(spec: NetworkSpec, dialect: Dialect, reader: Reader, options: Sour
             f"logits are wrong: say --from {twin.name}, or leave --from away."
         )
     variant, own = VARIANTS[spec.name], dialect.meaning(spec.name, spec.family)
+    if own is not None and own.doubt is not None and KERAS_CONFIG_KEY not in reader.metadata:
+        notes.append(own.doubt)
     relatives = (dialect.meaning(name, spec.family) for name, row in VARIANTS.items() if row.family is spec.family)
     norms = {(row.epsilon, row.decay) for row in relatives if row is not None}
     is_published = (spec.width, spec.depth) == (variant.width, variant.depth)

@@ -62,6 +62,10 @@ WRITTEN = sorted(
     | {("safetensors", name, Ema.NEVER) for name in WRITTEN_DIALECTS if name not in SYMMETRIC}
 )
 """Every format with its usual names, and every dialect that is written in one format."""
+WITHOUT_FIRST_RESIDUALS = {
+    name for name, dialect in DIALECTS.items() if any(not row.first_block_adds for row in dialect.semantics)
+}
+"""Dialects whose networks lack residuals that the narrow networks of the official code have."""
 
 
 def _is_named(dialect: str, folder: str) -> bool:
@@ -86,8 +90,9 @@ def test_official_to_anything_and_back_bit_for_bit(
         assert not list(tmp_path.iterdir())
         return
     back.parent.mkdir()
-    convert(source, middle, options=options, to=dialect, to_format=name, sync=False)
-    convert(middle, back, to="official", sync=False)
+    accept = dialect in WITHOUT_FIRST_RESIDUALS
+    convert(source, middle, options=options, to=dialect, to_format=name, sync=False, accept_different_logits=accept)
+    convert(middle, back, to="official", sync=False, accept_different_logits=accept)
     chosen = oracle.load(folder, ema=ema is Ema.ALWAYS).state
     assert equal(_state(middle), chosen)
     assert equal(_state(back, ema=Ema.ALWAYS), chosen)

@@ -36,7 +36,7 @@ from effnet_core import (
 from tests.converters.memory import equal, in_dialect, opened
 from tests.lively import lively_state
 
-SPEC = resolve("b0", width=0.13, depth=0.5, num_classes=10)
+SPEC = resolve("b0", width=0.375, depth=0.5, num_classes=10)
 SYMMETRIC = replace(SPEC, padding=Padding.SYMMETRIC)
 STATE = lively_state(SPEC)
 VARIANCES = [name for name in STATE if name.endswith(".variance")]
@@ -176,8 +176,8 @@ def test_the_names_of_timm_mean_tf_models_unless_the_user_says_otherwise() -> No
     ("options", "norm", "warned"),
     [
         (SourceOptions(), Norm(epsilon=1e-5, decay=0.9), True),
-        (SourceOptions(arch="b0", width=0.13, depth=0.5), Norm(epsilon=1e-5, decay=0.9), False),
-        (SourceOptions(arch="b5", width=0.13, depth=0.5), Norm(epsilon=1e-3, decay=0.99), False),
+        (SourceOptions(arch="b0", width=0.375, depth=0.5), Norm(epsilon=1e-5, decay=0.9), False),
+        (SourceOptions(arch="b5", width=0.375, depth=0.5), Norm(epsilon=1e-3, decay=0.99), False),
     ],
 )
 def test_norms_that_torchvision_has_by_variant(options: SourceOptions, norm: Norm, warned: bool) -> None:
@@ -295,7 +295,7 @@ def test_what_no_shape_tells_is_not_lost_in_a_network_that_has_it_fixed(name: st
     usual = replace(SPEC, padding=PADDING[name])
     convert(_saved(tmp_path, usual), tmp_path / "usual.npz", to=name, sync=False)
     path = _saved(tmp_path, replace(_changed(what), padding=PADDING[name]))
-    with pytest.raises(DifferentSemantics, match=f"this network has .*{what}, unlike the usual efficientnet-b0"):
+    with pytest.raises(DifferentSemantics, match=f"this network has .*{what}, unlike its own efficientnet-b0"):
         convert(path, tmp_path / "m.npz", to=name, sync=False)
     assert not (tmp_path / "m.npz").exists()
     report = convert(path, tmp_path / "m.npz", to=name, accept_different_logits=True, sync=False)

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 import effnet
-from converters import DIALECTS, SourceOptions, save_state
+from converters import DIALECTS, DifferentSemantics, SourceOptions, convert, open_checkpoint, save_state
 from converters.names.naming import Unnamed, table
 from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
@@ -102,6 +103,26 @@ def named_variants(dialect: str) -> frozenset[str]:
             names_and_shapes(dialect, variant)
             found.add(variant)
     return frozenset(found)
+
+
+def check_first_blocks(judge: Judge, made: Made, kind: str, target: Path, *, to: str) -> None:
+    """Both directions for a library that adds no residual in the first block of a stage, and a network so narrow that
+    such a block is as wide at both ends. The control: the definition of the official code, which does, is another.
+    """
+    ours = check_there(made, kind, SourceOptions())
+    official = resolve(ours.spec.name, width=ours.spec.width, depth=ours.spec.depth)
+    assert official.blocks[0].has_residual
+    other = replace(ours.spec, blocks=(replace(ours.spec.blocks[0], has_residual=True), *ours.spec.blocks[1:]))
+    found = our_logits(replace(ours, spec=other), made, made.logits, backend=Backend.TORCH)
+    assert too_far(found, made.logits, factor=100).keys() == made.logits.keys()
+    check_back(judge, made, ours, target, to=to)
+    written = save_state(target.with_name("official.npz"), other, ours.state, sync=False).target[0]
+    with pytest.raises(DifferentSemantics, match="has a residual around block 0, the first of a stage, unlike its own"):
+        convert(written, target.with_name("other.npz"), to=to, sync=False)
+    report = convert(written, target.with_name("other.npz"), to=to, sync=False, accept_different_logits=True)
+    assert any("residual around block 0" in note and "as you accepted" in note for note in report.notes)
+    with open_checkpoint(report.target[0]) as checkpoint:
+        assert checkpoint.spec.blocks == ours.spec.blocks
 
 
 def check_there(made: Made, kind: str, options: SourceOptions, *, prepare: Prepare = unchanged) -> Network:

@@ -16,12 +16,20 @@ pytest.importorskip("efficientnet_lite_pytorch", reason="the package efficientne
 
 from efficientnet_pytorch.utils import efficientnet
 
-from converters import SourceOptions
+import effnet
+from converters import SourceOptions, convert
 from effnet_core import NetworkSpec, resolve
 from effnet_torch import create_model
 from tests.compared import EFFICIENTNET_PYTORCH
 from tests.effnet_torch.helpers import apart, calibrated_state, run, skeleton
-from tests.foreign.comparison import check_back, check_controls, check_every_variant, check_names, check_there
+from tests.foreign.comparison import (
+    check_back,
+    check_controls,
+    check_every_variant,
+    check_first_blocks,
+    check_names,
+    check_there,
+)
 from tests.foreign.judge import Judge, Network, judging, narrow
 from tests.lively import images
 
@@ -95,6 +103,21 @@ def test_narrow(name: str, judge: Judge, tmp_path: Path) -> None:
     check_back(judge, made, network, tmp_path / "ours.pth", to=DIALECT)
 
 
+def test_the_first_block_of_a_stage_adds_no_residual(judge: Judge, tmp_path: Path) -> None:
+    made = judge.make(narrow("efficientnet-b0", width=0.2), dtypes=["float64"])
+    check_first_blocks(judge, made, "pth", tmp_path / "ours.pth", to=DIALECT)
+
+
+def test_the_size_that_a_model_was_made_for_is_in_no_file_and_is_pointed_out(judge: Judge, tmp_path: Path) -> None:
+    made = judge.make(narrow("efficientnet-b0"), sizes=[(65, 49)], dtypes=["float64"])
+    found = effnet.load_network(made.files["pth"])
+    assert sum("made with image_size=None" in note for note in found.notes) == 1
+    report = convert(made.files["pth"], tmp_path / "back.pth", to=DIALECT, sync=False)
+    assert sum("made with image_size=None" in note for note in report.notes) == 2  # where it comes from and goes to
+    # The control: a file that has its definition with it leaves nothing open.
+    assert not any("image_size" in note for note in effnet.load_network(tmp_path / "back.pth").notes)
+
+
 @pytest.mark.parametrize("name", ["b0", "lite0"])
 def test_native_size(name: str, judge: Judge, tmp_path: Path) -> None:
     network = Network(name=f"efficientnet-{name}", classes=1000)
@@ -104,9 +127,7 @@ def test_native_size(name: str, judge: Judge, tmp_path: Path) -> None:
     check_back(judge, made, ours, tmp_path / "ours.pth", to=DIALECT)
 
 
-# At full width. Much narrower networks would differ: where the first block of a stage with stride 1 has as many outputs
-# as inputs, the official code adds a residual and theirs does not (it reads that stride as the list [1]). Those from
-# b6 on have only more of the same blocks; their names and shapes are compared above.
+# Those from b6 on have only more of the same blocks; their names and shapes are compared above.
 @pytest.mark.parametrize("name", NAMES[:6])
 def test_logits(name: str) -> None:
     spec = resolve(name, num_classes=10)

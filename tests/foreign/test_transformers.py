@@ -21,6 +21,7 @@ from tests.foreign.comparison import (
     check_back,
     check_controls,
     check_every_variant,
+    check_first_blocks,
     check_names,
     check_there,
     distance,
@@ -58,6 +59,11 @@ def test_narrow(name: str, judge: Judge, tmp_path: Path) -> None:
     check_controls(ours, made)
     assert effnet.load_network(made.files["safetensors"].parent).spec == ours.spec
     check_back(judge, made, ours, tmp_path / "ours", to="huggingface")
+
+
+def test_the_first_block_of_a_stage_adds_no_residual(judge: Judge, tmp_path: Path) -> None:
+    made = judge.make(narrow("b0", width=0.13), sizes=RIGHT_SIZES["b0"][:1], dtypes=["float64"])
+    check_first_blocks(judge, made, "safetensors", tmp_path / "ours", to="huggingface")
 
 
 def test_native_size(judge: Judge, tmp_path: Path) -> None:

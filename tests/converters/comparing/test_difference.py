@@ -24,7 +24,7 @@ def _with(state: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Differe
 
 def test_the_same_weights_in_other_files_are_equal(tmp_path: Path) -> None:
     save_state(tmp_path / "a.ckpt", SPEC, STATE, sync=False)
-    save_state(tmp_path / "b.pth", SPEC, STATE, to="efficientnet-pytorch", dtype="float64", sync=False)
+    save_state(tmp_path / "b.pth", SPEC, STATE, to="timm", dtype="float64", sync=False)
     with open_checkpoint(tmp_path / "a.ckpt") as a, open_checkpoint(tmp_path / "b.pth") as b:
         found = diff(a, b)
     assert found.equal

@@ -76,7 +76,7 @@ def test_what_is_written_is_read() -> None:
         (resolve("lite0"), "the family efficientnet alone"),
         (resolve("v2-s"), "the family efficientnet alone"),
         (resolve("b0", resolution=225), "even sides alone"),
-        (resolve("b0", width=0.13), "no residual in the first block"),
+        (resolve("b0", width=0.13), "coefficients"),  # a residual in the first block of a stage
         (replace(resolve("b0"), depth=1.1), "coefficients"),
         (replace(resolve("b0"), classifier=None, head=None), "has a head behind its blocks"),
         (

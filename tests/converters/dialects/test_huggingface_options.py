@@ -125,11 +125,3 @@ def test_padding_that_is_not_there_is_none_at_all() -> None:
     for name, told in (("b0", False), ("b1", True)):
         notes = configured(resolve(name), {"config.json": '{"model_type": "efficientnet"}'}).notes
         assert any("has no depthwise_padding" in note for note in notes) is told
-
-
-def test_a_residual_that_transformers_does_not_have_is_refused() -> None:
-    """In networks so narrow that the first block of a stage is as wide at its end as at its beginning."""
-    narrowest = resolve("b0", width=0.13, depth=0.3, num_classes=10)
-    said = {"config.json": json.dumps(SAID)}
-    assert "the first of a stage, gets a residual" in (configured(narrowest, said).refusal or "")
-    assert configured(NARROW, said).refusal is None

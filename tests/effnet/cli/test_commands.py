@@ -128,9 +128,9 @@ def test_convert_says_what_it_did(tmp_path):
         "recipe": "autoaugment",
     }
     assert "exists" in run("convert", B0, target, code=2).stderr
-    run("convert", B0, target, "--force", "--to", "efficientnet-pytorch", "--recipe", "advprop")
+    run("convert", B0, target, "--force", "--to", "timm", "--recipe", "advprop")
     with converters.open_checkpoint(target) as checkpoint:
-        assert checkpoint.dialect.name == "efficientnet-pytorch"
+        assert checkpoint.dialect.name == "timm"
         assert checkpoint.spec.preprocessing.recipe == "advprop"
 
 

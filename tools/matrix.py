@@ -57,10 +57,7 @@ def _has_names(dialect: Dialect, variant: str) -> bool:
 
 
 def narrow_network(dialect: Dialect) -> NetworkSpec:
-    """A small network that the dialect has names for, padding and dividing as the dialect's own does.
-
-    With fewer channels a first block of stride 1 would have a residual, which transformers does not give it.
-    """
+    """A small network that the dialect has names for, as the dialect's own network is."""
     variant = next(name for name in VARIANTS if names_variant(dialect, name))
     return understood(resolve(variant, width=0.38, depth=0.3, num_classes=10), dialect)
 
@@ -104,6 +101,13 @@ def meaning_of(dialect: Dialect, variants: Iterable[str]) -> tuple[str, str, str
     if dialect.normalisation is not None:
         inputs = ["tensors of the file"]
     return ", ".join(paddings), ", ".join(epsilons), ", ".join(decays), "; ".join(inputs)
+
+
+def remarks() -> Iterable[str]:
+    """What the dialects' own networks do only under some conditions, an item of a list each."""
+    for name, dialect in DIALECTS.items():
+        for remark in dict.fromkeys(row.remark for row in dialect.semantics if row.remark is not None):
+            yield f"- `{name}`: {remark}"
 
 
 def variant_rows() -> Iterable[Sequence[str]]:
@@ -155,6 +159,8 @@ def document() -> str:
                 "another epsilon is made up for in the running variances; "
                 "decay matters in training only. *As defined*: the network is built from the definition in the file.",
                 markdown(meaning, dialect_rows()),
+                "What depends on how such a network is made, as conversions say too:",
+                "\n".join(remarks()),
                 "## Networks by dialect",
                 "*Yes*: a test compares names and shapes with the project's own code or files (those of `official`, "
                 "`official-object` and `keras-order` are narrow networks; effnet's own names follow from the "

@@ -47,6 +47,9 @@ def _changed(name: str, **fields: Any) -> dict[str, dict[str, Dialect]]:
     return {"DIALECTS": {**DIALECTS, name: replace(DIALECTS[name], **fields)}}
 
 
+EFFICIENTNET_PYTORCH = DIALECTS["efficientnet-pytorch"].semantics[0]
+
+
 @pytest.mark.parametrize(
     ("registries", "in_readme"),
     [
@@ -54,6 +57,7 @@ def _changed(name: str, **fields: Any) -> dict[str, dict[str, Dialect]]:
         (_changed("timm", title="another project"), True),
         (_changed("timm", is_written=False), True),
         (_changed("timm", semantics=()), False),
+        (_changed("efficientnet-pytorch", semantics=(EFFICIENTNET_PYTORCH._replace(remark=None),)), False),
         ({"VARIANTS": {name: row for name, row in VARIANTS.items() if name != "efficientnet-b8"}}, False),
         ({"COMPARED": {**COMPARED, "keras-hub": COMPARED["keras-hub"] | {"efficientnet-b6"}}}, False),
         ({"COMPARED": {name: row for name, row in COMPARED.items() if name != "qubvel"}}, False),

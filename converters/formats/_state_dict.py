@@ -34,9 +34,7 @@ class StateDict(Generic[T]):
 def find_state_dict(root: object, kind: type[T], *, path: Path) -> StateDict[T]:
     """The mapping of names to tensors (instances of `kind`). Raises `UnsupportedFile` when there is none."""
     if not isinstance(root, dict):
-        raise UnsupportedFile(
-            f"{path} holds no dict of tensors but this: {described(root)}. Save `model.state_dict()` with torch.save."
-        )
+        raise UnsupportedFile(f"{path} holds no dict of tensors but this: {described(root)}. {_saved(root, kind)}")
     checkpoint = cast("dict[object, object]", root)
     nested = [key for key in NESTED if _has_tensors(checkpoint.get(key), kind)]
     averaged = {key: averages for key in AVERAGED if (averages := _averages(checkpoint.get(key), kind))}
@@ -91,11 +89,21 @@ def _no_tensors(checkpoint: dict[object, object], kind: type[T], path: Path) -> 
             f"{some_of(counts)}. Save the one that is meant alone: torch.save(checkpoint[{next(iter(dicts))!r}], ...), "
             "where checkpoint is what torch.load gives."
         )
-    keys = ", ".join(str(key)[:40] for key in list(checkpoint)[:12])
+    held = ", ".join(
+        f"{str(key)[:40]} ({described(value)})" if isinstance(value, Opaque) else str(key)[:40]
+        for key, value in islice(checkpoint.items(), 12)
+    )
     return (
-        f"{path} has no tensors at its top nor under {', '.join((*NESTED, *AVERAGED))}; it holds: {keys or 'nothing'}. "
+        f"{path} has no tensors at its top nor under {', '.join((*NESTED, *AVERAGED))}; it holds: {held or 'nothing'}. "
         "Save `model.state_dict()` alone with torch.save."
     )
+
+
+def _saved(root: object, kind: type[T]) -> str:
+    """What to save in the place of a value that is no dict."""
+    if isinstance(root, list | tuple) and any(_has_tensors(one, kind) for one in cast("list[object]", root)):
+        return "Save one of them alone: torch.save(checkpoint[0], ...), where checkpoint is what torch.load gives."
+    return "Save `model.state_dict()` with torch.save."
 
 
 def _joined(found: StateDict[T], averages: StateDict[T], prefix: str) -> StateDict[T]:

@@ -226,7 +226,9 @@ def test_averages_beside_the_state_dict(
     ("value", "message"),
     [
         (TAKEN, "no dict of tensors"),
-        ([TAKEN], "no dict of tensors"),
+        ([TAKEN], r"no dict of tensors .*Save `model\.state_dict\(\)`"),
+        ([{"w": TAKEN}, {"w": TAKEN}], r"list of 2 values\. Save one of them alone: torch\.save\(checkpoint\[0\]"),
+        ({"model": torch.nn.ReLU(), "epoch": 3}, r"it holds: model \(an object of torch\.nn\..*ReLU\), epoch\. Save"),
         ({"a": 1}, "no tensors"),
         ({}, "nothing"),
         ({"a": {"b": TAKEN}}, "no tensors"),

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from converters import DifferentSemantics, Ema, NoConfig, SourceOptions, Unnamed, convert
+from converters import DIALECTS, DifferentSemantics, Ema, NoConfig, SourceOptions, Unnamed, convert
 from effnet.backends import Network, runner
 from effnet.choices import Backend, Device, Precision
 from effnet.conformance import VERSION
@@ -170,9 +170,12 @@ def write_weights(name: str, spec: NetworkSpec, folder: Path) -> Iterator[tuple[
             try:
                 write(accept=False)
             except DifferentSemantics:
+                own = DIALECTS[dialect].meaning(spec.name, spec.family)
+                if own is None or own.padding is spec.padding:
+                    raise
                 mistake = SYMMETRIC
                 write(accept=True)
-        except (Unnamed, NoConfig) as error:
+        except (Unnamed, NoConfig, DifferentSemantics) as error:
             print(f"{name}: {str(error).splitlines()[0]}", file=sys.stderr)
             continue
         yield dialect, {"path": str(target.relative_to(folder.parent)), "mistake": mistake}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from effnet.cli.app import app
 from effnet.conformance import Case, check_outputs, open_set
 from effnet.errors import InputError
 from effnet_core import Padding, from_json
+from tests import oracle
 
 ROOT = Path(__file__).parents[2]
 NAME = "efficientnet-edgetpu-S"
@@ -94,6 +96,20 @@ def test_a_dialect_whose_own_network_pads_otherwise_is_flagged(case: Case) -> No
     assert flags["timm-symmetric"] == "symmetric padding"
     assert flags["timm"] is None
     assert {"native", "effnet-torch", "effnet-keras", "official"} <= set(flags)
+
+
+def test_there_are_no_weights_for_networks_that_lack_a_residual_of_the_narrow_one(tmp_path: Path) -> None:
+    found = importlib.util.spec_from_file_location("conformance_set", ROOT / "tools/conformance_set.py")
+    assert found is not None
+    assert found.loader is not None
+    tool = importlib.util.module_from_spec(found)
+    found.loader.exec_module(tool)
+    spec = oracle.load("efficientnet-b0", ema=True).spec
+    assert spec.blocks[0].has_residual
+    written = {dialect: row["mistake"] for dialect, row in tool.write_weights("efficientnet-b0", spec, tmp_path / "b0")}
+    assert written["timm"] is None
+    assert written["torchvision"] == "symmetric padding"
+    assert not {"efficientnet-pytorch", "huggingface"} & set(written)
 
 
 @pytest.mark.parametrize(

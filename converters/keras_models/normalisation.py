@@ -35,7 +35,6 @@ from converters.formats.base import Reader
 from converters.keras_json import Layer
 from converters.keras_models.arithmetic import (
     SHAPING,
-    UNCHANGED,
     channels_of,
     deviations_of,
     step_of,
@@ -172,7 +171,7 @@ def input_channels(reader: Reader, stem: str) -> int:
 def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | None:
     """What the layers of the configuration do; None where that cannot be told."""
     affine = unchanged(channels)
-    takes_fractions = _takes_fractions(way)
+    takes_fractions = _takes_fractions(reader, way, channels)
     if takes_fractions:
         affine = affine.then((1 / _WHITE,) * channels, (0.0,) * channels)
     for layer in way:
@@ -198,12 +197,12 @@ def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | 
     return Stated(pixels=pixels, note=note)
 
 
-def _takes_fractions(way: Sequence[Layer]) -> bool:
+def _takes_fractions(reader: Reader, way: Sequence[Layer], channels: int) -> bool:
     """Whether a model is given numbers from 0 to 1, of which its first layer makes pixels."""
-    first = next((layer for layer in way if layer.kind not in UNCHANGED), None)
-    if first is None or first.kind != "Rescaling" or not first.is_followed:
-        return False
-    return first.config.get("scale") in (_WHITE, _WHITE + 1) and first.config.get("offset", 0) == 0
+    zeros = (0.0,) * channels
+    steps = (step_of(reader, layer, channels) for layer in way)
+    first = next((step for step in steps if step != ((1.0,) * channels, zeros)), None)
+    return first in [((factor,) * channels, zeros) for factor in (_WHITE, _WHITE + 1)]
 
 
 def _takes_any_size(way: Sequence[Layer]) -> bool:

@@ -27,7 +27,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isclose, sqrt
-from typing import Any, cast
 
 from converters.dialects.dialect import PixelRange, StoredNormalisation
 from converters.errors import FormatError, counted, some_of
@@ -58,10 +57,6 @@ _LONGEST_NAME = 80
 _UNCLEAR = (
     "The model's configuration does not tell how the network normalises images: the layers before its first "
     "convolution could not be followed."
-)
-_ANY_SIZE = (
-    "The model was built for images of any size: where a size is odd, keras.applications then pads as if it were even, "
-    "and its logits are others than those of the SAME padding that is read here."
 )
 
 
@@ -97,8 +92,7 @@ def stated_normalisation(
         front = " ".join(filter(None, (front, _shaping(followed))))
         # Where nothing that normalises stands behind what is left out, that may have been the network's own.
         if left is None or stated.pixels is not None or tensors is None:
-            more = f" {_ANY_SIZE}" if tensors is not None and _takes_any_size(way) else ""
-            return replace(stated, note=stated.note + more, front=front)
+            return replace(stated, front=front)
     if tensors is None or tensors.mean not in names or tensors.variance not in names:
         return None
     mean = channels_of(reader, names[tensors.mean], channels)
@@ -203,12 +197,6 @@ def _takes_fractions(reader: Reader, way: Sequence[Layer], channels: int) -> boo
     steps = (step_of(reader, layer, channels) for layer in way)
     first = next((step for step in steps if step != ((1.0,) * channels, zeros)), None)
     return first in [((factor,) * channels, zeros) for factor in (_WHITE, _WHITE + 1)]
-
-
-def _takes_any_size(way: Sequence[Layer]) -> bool:
-    """Whether the model was built for images of any height or width."""
-    shapes = [layer.config.get("batch_shape", layer.config.get("batch_input_shape")) for layer in way]
-    return any(isinstance(shape, list) and None in cast("list[Any]", shape)[1:3] for shape in shapes)
 
 
 def _by_tensors(mean: Sequence[float], variance: Sequence[float], listed: Divisions) -> Stated:

@@ -98,8 +98,8 @@ def convert(
     source's; `progress` is called with the bytes done and the bytes in all; `sync` waits for the disk.
 
     `accept_different_logits` writes into a dialect whose own network has another padding, activation, stride, residual
-    or pooling, or an epsilon that the running variances cannot make up for, and leaves out layers that were inserted
-    into the source's network: the result gives other logits.
+    or pooling, or an epsilon that the running variances cannot make up for, leaves out layers that were inserted into
+    the source's network, and takes one that pads odd sides as even ones: the result gives other logits.
 
     Raises what `open_checkpoint` raises, `NotFinite` for weights that are NaN or infinite, `DifferentSemantics` and
     `EpsilonCannotBeMadeUpFor` where the target's own network would give other logits, `Unnamed` and `NoConfig` where it

@@ -32,6 +32,8 @@ class Layer(NamedTuple):
     config: Mapping[str, Any]
     is_followed: bool = True
     """Whether its input is what the layer before it gives; False from the input to where several ways come together."""
+    calls: object = None
+    """What it takes, as the configuration has it: the numbers of operations are among that."""
 
 
 class Model(NamedTuple):

@@ -53,7 +53,7 @@ class SourceOptions:
     """What stands between the dense layers of a small head, of which weights tell nothing: the name of an activation,
     or `none`."""
     accept_different_logits: bool = False
-    """Whether to take a network without the layers that were inserted into it."""
+    """Whether to take a network without the layers that were inserted into it, or one that pads odd sides otherwise."""
     spec: NetworkSpec | None = None
     """The whole definition, for a network that is no variant; width, depth and the others above are not looked at."""
 

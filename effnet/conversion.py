@@ -62,8 +62,8 @@ def convert(
     framework.
 
     `accept_different_logits` writes into a dialect whose own network has another padding, activation, stride, residual
-    or pooling, or an epsilon that the running variances cannot make up for, and leaves out layers that were inserted
-    into the source's network: the result gives other logits.
+    or pooling, or an epsilon that the running variances cannot make up for, leaves out layers that were inserted into
+    the source's network, and takes one that pads odd sides as even ones: the result gives other logits.
 
     `verify` then runs source and result on the same random input, compares every intermediate result and puts a
     certificate beside the result (docs/certificates.md), also where they differ: the caller looks at

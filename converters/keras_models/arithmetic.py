@@ -1,4 +1,4 @@
-"""The arithmetic of Keras' preprocessing layers: factor and shift for each channel."""
+"""The arithmetic of Keras' preprocessing layers and operations: factor and shift for each channel."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from converters.errors import FormatError, counted
 from converters.formats.base import Array, Reader
 from converters.keras_json import Layer
 from converters.keras_models.classes import IDLE, RANDOM, RESIZING, ZEROS
+from converters.keras_models.operations import Kind, operation_of
 
 _EPSILON = 1e-7
 """Below which no deviation falls: keras.backend.epsilon()."""
@@ -60,8 +61,37 @@ def step_of(reader: Reader, layer: Layer, channels: int) -> tuple[Sequence[float
     elif layer.kind in UNCHANGED:
         factor, shift = (1.0,) * channels, (0.0,) * channels
     else:
-        return None
+        factor, shift = _operation(layer, channels)
     return None if factor is None or shift is None or not all(factor) else (factor, shift)
+
+
+def _operation(layer: Layer, channels: int) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Factor and shift of an operation on numbers; None where it is none, or has numbers by which it is no such one."""
+    found = operation_of(layer)
+    one, zero = (1.0,) * channels, (0.0,) * channels
+    if found is None or found.kind is Kind.CAST:
+        return (None, None) if found is None else (one, zero)
+    numbers = _numbers(_of_channels(found.numbers), channels)
+    if numbers is None or (found.kind is Kind.DIVIDE and (found.is_reversed or not all(numbers))):
+        return None, None
+    match found.kind:
+        case Kind.ADD:
+            return one, numbers
+        case Kind.SUBTRACT:
+            opposite = tuple(-value for value in (one if found.is_reversed else numbers))
+            return (opposite, numbers) if found.is_reversed else (one, opposite)
+        case Kind.MULTIPLY:
+            return numbers, zero
+        case Kind.DIVIDE:
+            return _numbers([1 / value for value in numbers], channels), zero
+
+
+def _of_channels(value: object) -> object:
+    """The numbers that stand along the last axis alone, where an image has its channels; None for others."""
+    while isinstance(value, list) and len(listed := cast("list[object]", value)) == 1:
+        [value] = listed
+    is_deeper = isinstance(value, list) and any(isinstance(one, list) for one in cast("list[object]", value))
+    return None if is_deeper else cast("object", value)
 
 
 def _normalisation(

@@ -17,11 +17,13 @@ from converters.dialects.dialect import Configured
 from converters.dialects.json_fields import number
 from converters.errors import some_of
 from converters.keras_json import Layer
+from converters.keras_models.any_size import built_for_any_size
 from converters.keras_models.classes import ACTIVATIONS, IDLE
-from converters.keras_models.config import layers_before, layers_beside
+from converters.keras_models.config import layers_beside
 from converters.keras_models.end import advice, cut_short, last_layer
-from converters.keras_models.geometry import Convolution, image_of, with_geometry
+from converters.keras_models.geometry import Convolution, convolutions_of, with_geometry
 from converters.keras_models.graph import graph_of
+from converters.keras_models.image import Image, image_before
 from converters.keras_models.wiring import wiring
 from converters.names.matching import Recognised
 from converters.names.naming import entries
@@ -54,11 +56,16 @@ _ACTIVATED = frozenset({"stem.norm", "expand.norm", "depthwise.norm", "head.norm
 
 
 def with_layers(
-    said: Configured, recognised: Recognised, shapes: Mapping[str, tuple[int, ...]], text: str
+    said: Configured,
+    recognised: Recognised,
+    shapes: Mapping[str, tuple[int, ...]],
+    text: str,
+    *,
+    accept_different_logits: bool,
 ) -> Configured:
     """The network with the epsilon, the strides and the padding that the configuration `text` says; why it has no
     definition, where it ends too early, has several epsilons, or another activation, wiring or dilation than its
-    variant.
+    variant, or pads for other images than its model gives it, unless `accept_different_logits`.
 
     `shapes` are those of the file's tensors. Where they are not the network's, others say so, and nothing is said here.
     """
@@ -83,14 +90,10 @@ def with_layers(
             body.look(entry.parameter, name)
         else:
             is_whole = False
-    way = layers_before(text, recognised.prefix + dialect.layers["stem.conv"], by_settings=True)
-    is_first = any(one.layer.config.get("data_format") == "channels_first" for one in body.convolutions)
-    geometry = with_geometry(
-        said.spec,
-        body.convolutions,
-        image_of(way, list(layers.values()), channels_first=is_first),
-        may_be_symmetric=dialect.meaning(said.spec.name, said.spec.family) is None,
-    )
+    convolutions = convolutions_of(said.spec, recognised, beside)
+    image = image_before(text, recognised.prefix + dialect.layers["stem.conv"], list(layers.values()))
+    may_be_symmetric = dialect.meaning(said.spec.name, said.spec.family) is None
+    geometry = with_geometry(said.spec, convolutions, image, may_be_symmetric=may_be_symmetric)
     wrong = [f"the activation {name} behind {some_of(where)}" for name, where in body.others.items()]
     wrong += geometry.wrong
     notes = [
@@ -109,7 +112,20 @@ def with_layers(
             )
     said = said._replace(spec=geometry.spec, notes=(*said.notes, *geometry.notes, *notes))
     cut = cut_short(said.spec, last, following)
-    return _judged(said, body.epsilons, wrong) if cut is None else said._replace(refusal=cut)
+    said = _judged(said, body.epsilons, wrong) if cut is None else said._replace(refusal=cut)
+    return _at_any_size(said, convolutions, image, is_accepted=accept_different_logits)
+
+
+def _at_any_size(
+    said: Configured, convolutions: Sequence[Convolution], image: Image, *, is_accepted: bool
+) -> Configured:
+    """The same, where a network that was built for images of any size is given some with odd sides, or may be."""
+    size = None if said.refusal is not None else built_for_any_size(said.spec, convolutions, image)
+    if size is None:
+        return said
+    if size.odd and not is_accepted:
+        return said._replace(refusal=size.refusal(said.spec))
+    return said._replace(notes=(*said.notes, size.note(is_accepted=is_accepted)))
 
 
 class _Body:
@@ -128,14 +144,12 @@ class _Body:
         """
         self._spec = spec
         self._layers = layers
-        self._before = before
         self._behind: dict[str, list[Layer]] = {}
         for name, those in before.items():
             for one in those:
                 self._behind.setdefault(one, []).append(layers[name])
         self._behind |= {name: list(following) for name, following in behind.items()}
         self.own: set[str] = set()
-        self.convolutions: list[Convolution] = []
         self.epsilons: dict[float, str] = {}
         """Each with a layer that has it; 0 for what is none."""
         self.others: dict[str, list[str]] = {}
@@ -147,12 +161,9 @@ class _Body:
         """Look at the layer of a tensor."""
         layer = self._layers[name]
         self.own.add(name)
-        if parameter.role in (Role.CONV, Role.DEPTHWISE):
-            taken = [self._layers[one] for one in self._before[name] if one in self._layers]
-            self.convolutions.append(Convolution(parameter=parameter, layer=layer, before=taken))
-        elif parameter.role is not Role.VARIANCE:
+        if parameter.role not in (Role.CONV, Role.DEPTHWISE, Role.VARIANCE):
             return
-        elif "epsilon" in layer.config:
+        if parameter.role is Role.VARIANCE and "epsilon" in layer.config:
             self.epsilons.setdefault(number(layer.config["epsilon"]) or 0.0, name)
         wanted, following = _wanted(parameter, self._spec), self._behind.get(name, [])
         found = _functions(layer, following)

@@ -215,6 +215,7 @@ def _through(entry: Mapping[str, Any], *, path: str, depth: int) -> tuple[Layer,
     """A layer, or the layers of a model in its place."""
     inner = model_of(entry)
     if inner is None:
-        return (Layer(kind=str(entry.get("class_name")), path=path, config=settings_of(entry)),)
+        kind, calls = str(entry.get("class_name")), entry.get("inbound_nodes")
+        return (Layer(kind=kind, path=path, config=settings_of(entry), calls=calls),)
     before = _way(inner, inner.last, around=f"{path}/", depth=depth + 1)
     return (*before, *_through(inner.layers[inner.last], path=f"{path}/{inner.last}", depth=depth + 1))

@@ -10,19 +10,22 @@ network. Source: keras/src/applications/imagenet_utils.py, correct_pad, version 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
 from converters.keras_json import Layer
-from converters.keras_models.classes import IDLE, RANDOM, RESIZING, ZEROS
-from effnet_core import FusedMBConv, NetworkSpec, Padding, Parameter
+from converters.keras_models.classes import ZEROS
+from converters.keras_models.image import Image
+from converters.names.matching import Recognised
+from converters.names.naming import entries
+from effnet_core import FusedMBConv, NetworkSpec, Padding, Parameter, Role, without_classifier
 
-_KEEPING = RANDOM | IDLE - {"InputLayer"} | {"Rescaling", "Normalization", "Activation"}
-"""Layers that give images of the size that they take."""
 _Pair = tuple[int, int]
 """Of height and width; or rows before and after."""
 _NONE = (0, 0)
+_Beside = Collection[tuple[Layer, frozenset[str]]]
+"""The layers of a model, each with the names of those whose results it takes."""
 
 
 class Convolution(NamedTuple):
@@ -38,15 +41,6 @@ class Convolution(NamedTuple):
     def name(self) -> str:
         """Its layer's own name."""
         return self.layer.path.rpartition("/")[2]
-
-
-class Image(NamedTuple):
-    """The images that reach the stem."""
-
-    size: tuple[object, object]
-    """Height and width in pixels, None where any will do."""
-    is_certain: bool
-    """False where a layer in front may change the size."""
 
 
 class Geometry(NamedTuple):
@@ -70,7 +64,7 @@ def with_geometry(
         config = convolution.layer.config
         if "dilation_rate" in config and _pair(config["dilation_rate"]) != (1, 1):
             wrong.append(f"the dilation {_shown(config['dilation_rate'])} in {convolution.name}")
-        stride = _stride(convolution, spec)
+        stride = stride_of(convolution, spec)
         if stride == _defined_stride(convolution.parameter, spec):
             continue
         other = _restrided(spec, convolution.parameter, stride)
@@ -92,34 +86,20 @@ def with_geometry(
     return Geometry(spec=spec, notes=tuple(notes if changed else notes[1:]), wrong=tuple(wrong))
 
 
-def image_of(way: Sequence[Layer] | None, beside: Sequence[Layer], *, channels_first: bool) -> Image:
-    """What reaches the stem on its way through the model (None: unclear); `beside` are the layers of that model."""
-    size: tuple[object, object] | None = None
-    is_certain = True
-    for place, layer in enumerate(way or (), start=1):
-        if layer.kind in RESIZING:
-            size, is_certain = (layer.config.get("height"), layer.config.get("width")), True
-        elif layer.kind == "InputLayer" and layer.is_followed:
-            size, is_certain = _input_size(layer, channels_first=channels_first), True
-        elif layer.kind not in _KEEPING and not (layer.kind == ZEROS and place == len(way or ())):
-            is_certain = False
-    if size is None:
-        is_certain = False
-        inputs = {_input_size(layer, channels_first=channels_first) for layer in beside if layer.kind == "InputLayer"}
-        sizes = inputs - {None}
-        size = sizes.pop() if len(sizes) == 1 else (None, None)
-    return Image(size=size or (None, None), is_certain=is_certain)
+def convolutions_of(spec: NetworkSpec, recognised: Recognised, beside: _Beside) -> list[Convolution]:
+    """The convolutions of a network among the layers of its model, in forward order."""
+    layers = {_last(layer.path): layer for layer, _ in beside}
+    before = {_last(layer.path): names for layer, names in beside}
+    found: list[Convolution] = []
+    for entry in entries(recognised.dialect, without_classifier(spec), scope=recognised.scope):
+        name = _last(entry.name.rpartition(recognised.dialect.separator)[0])
+        if entry.parameter.role in (Role.CONV, Role.DEPTHWISE) and name in layers:
+            taken = [layers[one] for one in before[name] if one in layers]
+            found.append(Convolution(parameter=entry.parameter, layer=layers[name], before=taken))
+    return found
 
 
-def _input_size(layer: Layer, *, channels_first: bool) -> tuple[object, object] | None:
-    shape = layer.config.get("batch_shape", layer.config.get("batch_input_shape"))
-    if not isinstance(shape, list) or len(sides := cast("list[object]", shape)) != 4:
-        return None
-    height, width = sides[2:] if channels_first else sides[1:3]
-    return height, width
-
-
-def _stride(convolution: Convolution, spec: NetworkSpec) -> _Pair:
+def stride_of(convolution: Convolution, spec: NetworkSpec) -> _Pair:
     """That of the configuration, or the definition's where it says none."""
     config = convolution.layer.config
     return _pair(config["strides"]) if "strides" in config else _defined_stride(convolution.parameter, spec)
@@ -161,7 +141,7 @@ def _padded_otherwise(spec: NetworkSpec, convolutions: Sequence[Convolution], im
     by_size: list[_Padded] = []
     rows, columns = image.size
     for convolution in convolutions:
-        stride, word = _stride(convolution, spec), convolution.layer.config.get("padding")
+        stride, word = stride_of(convolution, spec), convolution.layer.config.get("padding")
         zeros = [amounts for layer in convolution.before if (amounts := _zeros(layer)) != (_NONE, _NONE)]
         larger = (convolution.parameter.shape[0] - 1) // 2
         depends = stride != (1, 1) and spec.padding is Padding.SAME
@@ -219,6 +199,10 @@ def _zeros(layer: Layer) -> tuple[_Pair, _Pair]:
     value = layer.config.get("padding")
     rows, columns = cast("list[object]", value) if _is_pair(value) else (value, value)
     return _pair(rows), _pair(columns)
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _pair(value: object) -> _Pair:

@@ -27,7 +27,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isclose, sqrt
-from typing import Any, cast
 
 from converters.dialects.dialect import PixelRange, StoredNormalisation
 from converters.errors import FormatError, counted, some_of
@@ -35,7 +34,6 @@ from converters.formats.base import Reader
 from converters.keras_json import Layer
 from converters.keras_models.arithmetic import (
     SHAPING,
-    UNCHANGED,
     channels_of,
     deviations_of,
     step_of,
@@ -59,10 +57,6 @@ _LONGEST_NAME = 80
 _UNCLEAR = (
     "The model's configuration does not tell how the network normalises images: the layers before its first "
     "convolution could not be followed."
-)
-_ANY_SIZE = (
-    "The model was built for images of any size: where a size is odd, keras.applications then pads as if it were even, "
-    "and its logits are others than those of the SAME padding that is read here."
 )
 
 
@@ -98,8 +92,7 @@ def stated_normalisation(
         front = " ".join(filter(None, (front, _shaping(followed))))
         # Where nothing that normalises stands behind what is left out, that may have been the network's own.
         if left is None or stated.pixels is not None or tensors is None:
-            more = f" {_ANY_SIZE}" if tensors is not None and _takes_any_size(way) else ""
-            return replace(stated, note=stated.note + more, front=front)
+            return replace(stated, front=front)
     if tensors is None or tensors.mean not in names or tensors.variance not in names:
         return None
     mean = channels_of(reader, names[tensors.mean], channels)
@@ -172,7 +165,7 @@ def input_channels(reader: Reader, stem: str) -> int:
 def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | None:
     """What the layers of the configuration do; None where that cannot be told."""
     affine = unchanged(channels)
-    takes_fractions = _takes_fractions(way)
+    takes_fractions = _takes_fractions(reader, way, channels)
     if takes_fractions:
         affine = affine.then((1 / _WHITE,) * channels, (0.0,) * channels)
     for layer in way:
@@ -198,18 +191,12 @@ def _by_layers(reader: Reader, way: Sequence[Layer], channels: int) -> Stated | 
     return Stated(pixels=pixels, note=note)
 
 
-def _takes_fractions(way: Sequence[Layer]) -> bool:
+def _takes_fractions(reader: Reader, way: Sequence[Layer], channels: int) -> bool:
     """Whether a model is given numbers from 0 to 1, of which its first layer makes pixels."""
-    first = next((layer for layer in way if layer.kind not in UNCHANGED), None)
-    if first is None or first.kind != "Rescaling" or not first.is_followed:
-        return False
-    return first.config.get("scale") in (_WHITE, _WHITE + 1) and first.config.get("offset", 0) == 0
-
-
-def _takes_any_size(way: Sequence[Layer]) -> bool:
-    """Whether the model was built for images of any height or width."""
-    shapes = [layer.config.get("batch_shape", layer.config.get("batch_input_shape")) for layer in way]
-    return any(isinstance(shape, list) and None in cast("list[Any]", shape)[1:3] for shape in shapes)
+    zeros = (0.0,) * channels
+    steps = (step_of(reader, layer, channels) for layer in way)
+    first = next((step for step in steps if step != ((1.0,) * channels, zeros)), None)
+    return first in [((factor,) * channels, zeros) for factor in (_WHITE, _WHITE + 1)]
 
 
 def _by_tensors(mean: Sequence[float], variance: Sequence[float], listed: Divisions) -> Stated:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from converters.errors import UnknownArchitecture
 from converters.formats.base import Reader
-from converters.metadata_keys import SPEC_KEY
+from converters.metadata_keys import KERAS_CONFIG_KEY, SPEC_KEY
 from converters.names.matching import Recognised
 from converters.options import SourceOptions
 from effnet_core import EffnetError, NetworkSpec, described, from_json, parameters, with_classes
@@ -32,7 +32,10 @@ def network_of(
     says what was found, a sentence each.
     """
     if options.spec is not None:
-        return options.spec, ("The architecture is the definition that was given.",)
+        return options.spec, (
+            "The architecture is the definition that was given.",
+            *_on_size(reader, recognised, options.spec),
+        )
     if is_stored(reader, options):
         spec = _stored(reader.metadata[SPEC_KEY], options)
         return spec, (f"The architecture is {spec.name}, as the definition in the file says.",)
@@ -40,6 +43,15 @@ def network_of(
 
     spec, notes = found_network(reader, recognised, shapes, options, stated, only_averages=only_averages)
     return _compared(reader, spec, notes, options)
+
+
+def _on_size(reader: Reader, recognised: Recognised, spec: NetworkSpec) -> tuple[str, ...]:
+    """That a Keras model pads for other images than a definition, which the user gives, would."""
+    if KERAS_CONFIG_KEY not in reader.metadata:
+        return ()
+    from converters.keras_models.any_size import notes_on_size  # noqa: PLC0415 - of whole Keras models
+
+    return notes_on_size(spec, recognised, reader.metadata[KERAS_CONFIG_KEY])
 
 
 def _compared(

@@ -85,7 +85,8 @@ def _prepared(
     if KERAS_CONFIG_KEY in reader.metadata:
         from converters.keras_models.body import with_layers  # noqa: PLC0415 - of whole Keras models
 
-        said = with_layers(said, recognised, shapes, reader.metadata[KERAS_CONFIG_KEY])
+        accepts = options.accept_different_logits
+        said = with_layers(said, recognised, shapes, reader.metadata[KERAS_CONFIG_KEY], accept_different_logits=accepts)
         _refuse_model(reader, options, said.refusal)
         wrapped = _wrapped(reader.metadata[KERAS_CONFIG_KEY], recognised.prefix + dialect.layers["stem.conv"])
     reason = None if said.refusal is None else f"{said.refusal} {said.way_out}".rstrip()

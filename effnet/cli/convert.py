@@ -93,8 +93,8 @@ def convert(
         typer.Option(
             "--accept-different-logits",
             help="Write into a dialect whose own network has another padding, activation, stride, residual or pooling, "
-            "or an epsilon that the running variances cannot make up for, and leave out layers that were inserted into "
-            "the source's network: the result gives other logits.",
+            "or an epsilon that the running variances cannot make up for, leave out layers that were inserted into the "
+            "source's network, and take one that pads odd sides as even ones: the result gives other logits.",
         ),
     ] = False,
     verify: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,68 @@ def test_a_layer_that_holds_the_network_is_named(body: Any, suffix: str, tmp_pat
     assert told in understood(tmp_path / f"m{suffix}")[1]
     saved(tmp_path, body())
     assert "stands inside" not in understood(tmp_path / f"m{suffix}")[1]
+
+
+def nested(x: Any) -> Any:
+    inner = keras.Input((SIZE, SIZE, 3))
+    scaled = keras.Model(inner, inner / 127.5, name="scaled")
+    return keras.Sequential([keras.Input((SIZE, SIZE, 3)), scaled, layers.Rescaling(1.0, offset=-1.0)])(x)
+
+
+OPERATIONS: dict[str, Callable[[Any], Any]] = {
+    "divided": lambda x: x / 255.0,
+    "shifted and divided": lambda x: (x - 127.5) / 127.5,
+    "multiplied": lambda x: x * (1 / 255),
+    "numbers first": lambda x: 0.02 * (-99.0 + x),
+    "mirrored twice": lambda x: (255.0 - (127.5 - x)) / 127.5 - 1,
+    "of channels": lambda x: (x - np.array([123.0, 116.0, 103.0], np.float32)) / tf.constant([58.0, 57.0, 56.0]),
+    "functions": lambda x: keras.ops.divide(keras.ops.subtract(keras.ops.add(x, 2), 130), 64),
+    "cast": lambda x: keras.ops.cast(x, "float32") / 255.0,
+    "in models": nested,
+}
+
+
+def of_operation(path: Path, body: Any, operation: Any) -> Any:
+    """A lively model with an operation in front, and whose files are written."""
+    image = keras.Input((SIZE, SIZE, 3))
+    pooled = layers.GlobalAveragePooling2D()(body(operation(image)))
+    model = keras.Model(image, layers.Dense(5)(pooled))
+    make_lively(model)
+    for suffix in CONFIGURED:
+        model.save(path / f"m{suffix}")
+    return model
+
+
+@pytest.mark.parametrize(("name", "body"), [*((name, v2) for name in OPERATIONS), ("shifted and divided", backbone)])
+def test_arithmetic_in_front_is_followed(name: str, body: Any, tmp_path: Path) -> None:
+    logits = of_operation(tmp_path, body(), OPERATIONS[name])(PIXELS).numpy()
+    for suffix in CONFIGURED:
+        assert distance(tmp_path / f"m{suffix}", logits, "torch") < BOUND
+        assert "In front of the network" not in understood(tmp_path / f"m{suffix}")[1]
+
+
+def test_a_model_that_multiplies_by_255_is_given_fractions(tmp_path: Path) -> None:
+    model = of_operation(tmp_path, backbone(), lambda x: keras.ops.cast(x, "float32") * 255)
+    assert distance(tmp_path / "m.keras", model(PIXELS / 255).numpy(), "torch") < BOUND
+    assert "the model is given images as pixel / 255" in understood(tmp_path / "m.keras")[1]
+
+
+LEFT_OUT: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "two tensors": (lambda x: x + x, "Add"),
+    "a tensor divided by": (lambda x: 255.0 / (x + 1.0), "TrueDivide"),
+    "numbers of pixels": (lambda x: x + np.full((1, SIZE, SIZE, 1), 2.0, np.float32), "Add"),
+    "rounded": (lambda x: keras.ops.cast(x, "uint8"), "Cast"),
+    "in eight bits": (lambda x: keras.ops.cast(keras.ops.cast(x, "uint8") + 200, "float32"), "Cast"),
+    "another function": (lambda x: x // 2, "FloorDivide"),
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_other_operations_are_left_out(name: str, tmp_path: Path) -> None:
+    operation, kind = LEFT_OUT[name]
+    logits = of_operation(tmp_path, backbone(), operation)(PIXELS).numpy()
+    for suffix in CONFIGURED:
+        said = understood(tmp_path / f"m{suffix}")[1]
+        assert "In front of the network the model has" in said
+        assert kind in said.partition("In front of the network the model has")[2].partition("left out")[0]
+        assert distance(tmp_path / f"m{suffix}", logits, "torch") > 100 * BOUND

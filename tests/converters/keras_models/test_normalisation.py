@@ -101,14 +101,6 @@ def test_the_configuration_says_whether_they_are_divided_by_once_more() -> None:
     assert "loaded by path" not in twice
 
 
-@pytest.mark.parametrize("key", ["batch_shape", "batch_input_shape"])
-@pytest.mark.parametrize(("side", "is_said"), [(None, True), (65, False)])
-def test_a_model_for_any_size_pads_otherwise_in_keras(key: str, side: int | None, is_said: bool) -> None:
-    images = ("InputLayer", {key: [None, side, side, 3]})
-    note = check(opened(PUBLISHED, text=config(images, RESCALING, OWN)), 255 * MEAN, 255 * np.sqrt(DEVIATION))
-    assert ("pads as if it were even" in note) is is_said
-
-
 def test_a_note_says_who_normalises_and_has_no_negative_zero() -> None:
     note = check(opened(stored([0, 0, 0], [1, 1, 1]), text=config(RESCALING, OWN)), [0, 0, 0], [255, 255, 255])
     assert "(pixel - 0) / 255" in note

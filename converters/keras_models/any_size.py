@@ -34,7 +34,7 @@ class AnySize(NamedTuple):
             f"the network was built for images of any size, where keras.applications pads as if every side were even, "
             f"and {self.odd}. There its logits are others than those of {spec.name} with {spec.padding} padding. Ways "
             f"out: use it in Keras; or, as with images whose sides are multiples of {self.multiple} its logits are "
-            "those computed here, take the network for such images: --accept-different-logits "
+            "those computed here, take the network for such images: effnet convert --accept-different-logits "
             "(SourceOptions(accept_different_logits=True))."
         )
 

@@ -22,7 +22,7 @@ INSERTED = "inserted into the network, whose logits differ without it, as was ac
 ADVICE = (
     "These stand inside the network, between its own layers: it was changed, and without them its logits would differ. "
     "Ways out: use it with the code that made it; or take the network without them, to train it further: "
-    "--accept-different-logits (SourceOptions(accept_different_logits=True))."
+    "effnet convert --accept-different-logits (SourceOptions(accept_different_logits=True))."
 )
 _NOT_DENSE = 3
 """Axes of a tensor that is none of a dense layer or a norm, at least."""
